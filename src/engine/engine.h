@@ -1,0 +1,216 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/cancellation.h"
+#include "base/json.h"
+#include "engine/client_stream.h"
+#include "engine/container.h"
+#include "engine/event_bus.h"
+#include "image/images.h"
+#include "storage/archive/stream.h"
+
+namespace holdfast {
+
+class EventLoop;
+class Networks;
+class Runtime;
+class Store;
+class ThreadPool;
+class Volumes;
+
+using FilterMap = std::multimap<std::string, std::string>;
+
+// Whether a request changed anything: a container that runs is not started again (304 over HTTP).
+enum class Outcome { kDone, kUnchanged };
+
+struct EngineOptions {
+  std::string data_root;
+  std::string exec_root;
+  std::string version;
+  std::vector<std::string> labels;  // of the daemon, "name=value"
+  bool live_restore = true;         // containers outlive a clean stop of the daemon, too
+};
+
+// What the engine is put together from; all of it outlives the engine.
+struct EngineParts {
+  Store& store;
+  Volumes& volumes;
+  image::Images& images;
+  Networks& networks;
+  Runtime& runtime;
+  EventLoop& loop;
+  ThreadPool& pool;
+};
+
+struct CreateRequest {
+  std::string name;
+  std::string platform;
+  std::string api_version;  // "1.50"
+  json::Object body;
+};
+struct CreateResult {
+  ContainerId id;
+  std::vector<std::string> warnings;
+};
+
+struct ListOptions {
+  bool all = false;
+  bool size = false;
+  std::size_t limit = 0;  // 0: no limit
+  FilterMap filters;
+};
+
+struct RemoveOptions {
+  bool force = false;
+  bool volumes = false;
+};
+
+struct AttachOptions {
+  bool logs = false;
+  bool stream = false;
+  bool in = false;
+  bool out = false;
+  bool err = false;
+  std::string detach_keys;  // "" is ctrl-p,ctrl-q
+};
+
+struct LogOptions {
+  bool follow = false;
+  bool out = false;
+  bool err = false;
+  bool timestamps = false;
+  std::optional<std::size_t> tail;
+  std::optional<Time> since;
+  std::optional<Time> until;
+};
+
+// What HEAD and GET of /containers/{id}/archive tell in X-Docker-Container-Path-Stat.
+struct PathStat {
+  std::string name;
+  std::int64_t size = 0;
+  std::uint32_t mode = 0;  // Go's os.FileMode
+  Time modified;
+  std::string link_target;
+  json::Object to_json() const;
+};
+
+struct PutArchiveOptions {
+  bool no_overwrite_dir_non_dir = false;
+  bool copy_owner = false;
+};
+
+// The container engine: what Docker's API can do, as calls. It composes storage, images, networks
+// and the runtime, and owns the containers. Created by the daemon's main after all of its parts,
+// ended before them; containers go on running without it. Thread-safe. Calls may block for as long
+// as their work takes, unless they say otherwise; what waits for long (wait, attach, logs -f) calls
+// back instead. Errors carry Docker's words.
+class Engine {
+ public:
+  // Reads the records and finds out which containers still run: they are taken over, and volumes
+  // know their holders, before it returns. Nothing is served before. What can wait (cleaning up
+  // after the dead, restart policies) follows in start_background().
+  static Result<std::unique_ptr<Engine>> open(EngineOptions options, EngineParts parts);
+  ~Engine();
+  void start_background();
+  // Ends the restarts that are due and waits for operations under way; containers run on.
+  void stop();
+
+  // --- containers (engine/create.cc, lifecycle.cc, remove.cc, …) ---
+  Result<CreateResult> create(const CreateRequest& request);
+  Result<Outcome> start(const std::string& name);
+  // `timeout`: seconds until SIGKILL; -1 waits for ever; absent: the container's, else 10.
+  Result<Outcome> stop(const std::string& name, std::optional<int> timeout,
+                       const std::string& signal);
+  Status restart(const std::string& name, std::optional<int> timeout, const std::string& signal);
+  Status kill(const std::string& name, const std::string& signal);
+  Status pause(const std::string& name);
+  Status unpause(const std::string& name);
+  Status remove(const std::string& name, const RemoveOptions& options);
+  Status rename(const std::string& name, const std::string& new_name);
+  Result<std::vector<std::string>> update(const std::string& name,
+                                          const json::Object& body);  // warnings
+  Status resize(const std::string& name, unsigned height, unsigned width);
+  Result<json::Object> inspect(const std::string& name, bool size) const;
+  Result<json::Array> list(const ListOptions& options) const;
+  Result<json::Object> top(const std::string& name, const std::string& ps_arguments) const;
+  Result<json::Array> changes(const std::string& name) const;
+  Result<json::Object> stats(const std::string& name) const;  // one sample; precpu_stats empty
+  Result<json::Object> prune_containers(const FilterMap& filters);
+  Result<json::Object> commit(const FilterMap& query, const json::Object& config);
+
+  // Calls `done` once, on any thread. Does not block.
+  [[nodiscard]] Result<Subscription> wait(const std::string& name, WaitCondition condition,
+                                          std::function<void(WaitResult)> done) const;
+
+  // Ties the client to the container's streams until either ends. `accept` is called once
+  // everything is in order and gives the client's connection (over HTTP: sends the head); it is not
+  // called after an error.
+  Status attach(const std::string& name, const AttachOptions& options,
+                const std::function<std::unique_ptr<ClientDuplex>(bool tty)>& accept);
+  Status logs(const std::string& name, const LogOptions& options,
+              const std::function<std::unique_ptr<ClientOutput>(bool tty)>& accept);
+
+  // --- files of containers (copy.cc) ---
+  Result<PathStat> stat_path(const std::string& name, const std::string& path) const;
+  // `begin` is told about the path before the first byte goes to the sink it returns.
+  Status get_archive(const std::string& name, const std::string& path,
+                     const std::function<archive::Sink(const PathStat&)>& begin) const;
+  Status put_archive(const std::string& name, const std::string& path,
+                     const PutArchiveOptions& options, const archive::Source& tar);
+  Status export_container(const std::string& name,
+                          const std::function<archive::Sink()>& begin) const;
+
+  // --- exec (exec.cc) ---
+  Result<std::string> exec_create(const std::string& name, const json::Object& body);
+  struct ExecStart {
+    bool detach = false;
+    bool tty = false;
+    std::optional<std::pair<unsigned, unsigned>> console_size;  // height, width
+  };
+  Status exec_start(const std::string& exec_id, const ExecStart& options,
+                    const std::function<std::unique_ptr<ClientDuplex>(bool tty)>& accept);
+  Result<json::Object> exec_inspect(const std::string& exec_id) const;
+  Status exec_resize(const std::string& exec_id, unsigned height, unsigned width);
+
+  // --- volumes (volumes.cc): Docker's JSON ---
+  Result<json::Object> create_volume(const json::Object& body);
+  Result<json::Object> list_volumes(const FilterMap& filters) const;
+  Result<json::Object> inspect_volume(const std::string& name) const;
+  Status remove_volume(const std::string& name, bool force);
+  Result<json::Object> prune_volumes(const FilterMap& filters, const std::string& api_version);
+
+  // --- networks (networks.cc) ---
+  Result<json::Object> create_network(const json::Object& body);
+  Result<json::Array> list_networks(const FilterMap& filters) const;
+  Result<json::Object> inspect_network(const std::string& name) const;
+  Status connect_network(const std::string& network, const json::Object& body);
+  Status disconnect_network(const std::string& network, const json::Object& body);
+  Status remove_network(const std::string& name);
+  Result<json::Object> prune_networks(const FilterMap& filters);
+
+  // --- images: what needs to know the containers; the rest is images() (image_routes use it
+  // directly) ---
+  Result<json::Array> list_images(const FilterMap& filters,
+                                  bool all) const;  // with Containers filled in
+  Result<json::Array> remove_image(const std::string& name, const image::RemoveOptions& options);
+  Result<json::Object> prune_images(const FilterMap& filters);
+  image::Images& images();
+
+  // --- system (system.cc) ---
+  json::Object info() const;
+  json::Object version() const;
+  Result<json::Object> disk_usage(const std::vector<std::string>& types) const;  // empty: all
+  EventBus& events();
+
+ private:
+  struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace holdfast
