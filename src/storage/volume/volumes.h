@@ -1,0 +1,107 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/typed_id.h"
+#include "base/unique_fd.h"
+#include "state/store.h"
+#include "storage/volume/volume.h"
+
+namespace holdfast {
+
+// A volume that somebody may use: its root directory, to be mounted or resolved beneath by
+// descriptor.
+struct MountedVolume {
+  UniqueFd root;     // O_PATH; on the mounted file system, never on the bare directory beneath one
+  std::string path;  // the same on the host
+};
+
+// All volumes of a data root. Created and owned by the daemon's main, one per data root (which is
+// locked by then). All methods may be called from any thread. Operations on one volume wait for
+// each other, those on different volumes never do; no lock is held across a sync, a mount or a
+// copy.
+//
+// On disk (volume/layout.h draws it) a volume is there when volumes/<name>/ is; it comes by a
+// rename out of staging/ and goes by a rename into trash/. Whoever uses a volume is an opaque
+// HolderId. Who holds what is not recorded here: after open() nothing may be removed until the
+// owners of the holders have named them all again and holders_restored() was called.
+class Volumes {
+ public:
+  // Opens or makes volumes/, staging/ and trash/ under `data_root`, undoes or finishes what a crash
+  // interrupted. A volume that cannot be read is kept and reported by warnings(), and stops nobody.
+  static Result<std::unique_ptr<Volumes>> open(const std::string& data_root, Store& store);
+  ~Volumes();  // finishes what is under way; trash that is left is deleted after the next open()
+
+  // What open() found out of order, for the log.
+  const std::vector<std::string>& warnings() const;
+
+  struct Created {
+    VolumePtr volume;
+    bool existed;  // a volume of that name and driver was there; its options and labels are
+                   // unchanged
+  };
+  // Durable on return; of many at once for one name, one creates. With `holder`, the volume is held
+  // from the first moment, so that no prune comes between. Errors are Docker's: kInvalidArgument
+  // (name, options), kConflict (another driver has the name), kNotFound (no such driver).
+  Result<Created> create(const VolumeSpec& spec, const std::optional<HolderId>& holder = {});
+
+  // kNotFound: `get data: no such volume`.
+  Result<VolumePtr> get(const VolumeName& name) const;
+  std::vector<VolumePtr> list() const;  // ordered by name
+
+  // Who uses a volume. Holding again and releasing what is not held are success. hold() of a volume
+  // that is not there is kNotFound, and it is remembered all the same: should the volume's data
+  // come back, it is in use.
+  Status hold(const VolumeName& name, const HolderId& holder);
+  void release(const VolumeName& name, const HolderId& holder);
+  std::vector<HolderId> holders(const VolumeName& name) const;
+  void holders_restored();
+
+  // Durable on return; its space is given back soon after. kConflict (`remove data: volume is in
+  // use - [ids]`), kNotFound, kUnavailable before holders_restored(). `force` removes the record
+  // even if the driver fails; it never bypasses holders.
+  Status remove(const VolumeName& name, bool force = false);
+
+  // The volumes that nobody holds and `wanted` accepts.
+  std::vector<VolumePtr> prune_candidates(const std::function<bool(const Volume&)>& wanted) const;
+  struct Pruned {
+    std::vector<VolumePtr> removed;
+    std::uint64_t bytes = 0;
+    std::vector<std::string> failures;
+  };
+  // Removes them, all with one sync. A volume that is taken into use meanwhile stays.
+  Result<Pruned> prune(const std::function<bool(const Volume&)>& wanted);
+
+  // Makes the volume's files reachable for `holder` (which also counts as holding it), mounting
+  // what its driver or options say on the first mount. Mounting again is success and gives another
+  // descriptor.
+  Result<MountedVolume> mount(const VolumeName& name, const HolderId& holder);
+  // Unmounts after the last. Not mounted by `holder`: success.
+  Status unmount(const VolumeName& name, const HolderId& holder);
+
+  // Fills an empty volume with the content of `source` (any readable directory descriptor): owners,
+  // modes, times, attributes, ACLs, hard links, symlinks, holes and FIFOs are kept, devices and
+  // sockets left out; the root's owner and mode are taken over too. True if it was filled, false if
+  // it wasn't empty. All or nothing, and durable on return; of many at once, one copies and the
+  // others wait.
+  Result<bool> populate(const VolumeName& name, BorrowedFd source);
+
+  // Sum of the sizes of its files, each counted once, as Docker counts. nullopt when that is not
+  // known within `budget`; the count goes on, and a later call has it. A size may be some seconds
+  // old.
+  std::optional<std::uint64_t> size(const VolumeName& name, std::chrono::milliseconds budget);
+
+ private:
+  struct Impl;
+  explicit Volumes(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace holdfast
