@@ -111,6 +111,14 @@ def tags_of(layout):
     return [manifest["annotations"][REF] for manifest in index["manifests"]]
 
 
+def print_references(cache, images):
+    for image in images:
+        name, _, tag = image.partition(":")
+        if (cache / name).exists():
+            for each in [tag] if tag else tags_of(cache / name):
+                print(f"{name}:{each}")
+
+
 def describe(layout):
     size = sum(path.stat().st_size for path in layout.rglob("*") if path.is_file())
     return f"{', '.join(tags_of(layout))} ({size / 1e6:.1f} MB)"
@@ -145,6 +153,7 @@ def parse_arguments(known):
     parser.add_argument("images", nargs="*", metavar="NAME[:TAG]", help=", ".join(known))
     parser.add_argument("--archive", metavar="DIR", type=Path, help="write docker archives too")
     parser.add_argument("--force", action="store_true", help="build even what is up to date")
+    parser.add_argument("--list", action="store_true", help="print NAME:TAG of what is built")
     parser.add_argument("--where", action="store_true", help="print the cache directory and exit")
     arguments = parser.parse_args()
     for image in arguments.images:
@@ -168,12 +177,16 @@ def main():
         return
     cache.mkdir(parents=True, exist_ok=True)
     lock(cache)
+    images = arguments.images or known
+    if arguments.list:
+        print_references(cache, images)
+        return
     builder = Builder(cache, arguments.force)
-    for image in arguments.images or known:
+    for image in images:
         builder.build(image.partition(":")[0])
     if arguments.archive:
         arguments.archive.mkdir(parents=True, exist_ok=True)
-        for image in arguments.images or known:
+        for image in images:
             name, _, tag = image.partition(":")
             archive(cache, arguments.archive, name, tag)
 
