@@ -18,9 +18,16 @@ if(HOLDFAST_SANITIZE)
 endif()
 
 # holdfast_library(NAME deps...): a static library of every .cc file of the calling folder (sub-folders
-# included) that isn't a test, and NAME_test from the *_test.cc files, run by ctest without privilege.
+# included, unless they have a CMakeLists.txt of their own) that isn't a test, and NAME_test from the *_test.cc
+# files, run by ctest without privilege.
 function(holdfast_library name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  foreach(source ${sources})
+    get_filename_component(folder ${source} DIRECTORY)
+    if(NOT folder STREQUAL CMAKE_CURRENT_SOURCE_DIR AND EXISTS ${folder}/CMakeLists.txt)
+      list(REMOVE_ITEM sources ${source})
+    endif()
+  endforeach()
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
