@@ -43,13 +43,6 @@ struct ContainerState {
   }
 };
 
-// The processes of a running container, enough to find them again after the daemon was killed.
-struct ContainerProcess {
-  pid_t pid = 0;  // its init, as the host sees it
-  pid_t conmon_pid = 0;
-  unsigned long long conmon_start_time = 0;  // process_start_time()
-};
-
 enum class WaitCondition { kNotRunning, kNextExit, kRemoved };
 
 struct WaitResult {

@@ -47,13 +47,13 @@ struct EngineParts {
   ThreadPool& pool;
 };
 
-struct CreateRequest {
+struct ContainerRequest {
   std::string name;
   std::string platform;
   std::string api_version;  // "1.50"
   json::Object body;
 };
-struct CreateResult {
+struct ContainerMade {
   ContainerId id;
   std::vector<std::string> warnings;
 };
@@ -121,7 +121,7 @@ class Engine {
   void stop();
 
   // --- containers (engine/create.cc, lifecycle.cc, remove.cc, …) ---
-  Result<CreateResult> create(const CreateRequest& request);
+  Result<ContainerMade> create(const ContainerRequest& request);
   Result<Outcome> start(const std::string& name);
   // `timeout`: seconds until SIGKILL; -1 waits for ever; absent: the container's, else 10.
   Result<Outcome> stop(const std::string& name, std::optional<int> timeout,

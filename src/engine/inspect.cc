@@ -24,7 +24,7 @@ json::Object state_json(const ContainerData& data) {
                       {"Restarting", restarting},
                       {"OOMKilled", state.oom_killed},
                       {"Dead", state.status == ContainerStatus::kDead},
-                      {"Pid", state.running() ? data.process.pid : 0},
+                      {"Pid", state.running() ? data.pid : 0},
                       {"ExitCode", state.exit_code},
                       {"Error", state.error},
                       {"StartedAt", to_rfc3339(state.started_at)},

@@ -1,0 +1,123 @@
+#include "engine/container_folders.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "storage/copy/tree_remove.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::string_view kRemovedPrefix = ".removed-";
+
+bool is_id(std::string_view name) {
+  return name.size() == 64 && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+Result<std::vector<std::string>> names_in(const std::string& path) {
+  std::vector<std::string> names;
+  DIR* stream = ::opendir(path.c_str());
+  if (!stream) {
+    if (errno == ENOENT) return names;
+    return fail_errno("read directory \"{}\"", path);
+  }
+  while (const dirent* entry = ::readdir(stream)) names.emplace_back(entry->d_name);
+  ::closedir(stream);
+  return names;
+}
+
+Result<std::vector<ContainerId>> ids_in(const std::string& path) {
+  ASSIGN_OR_RETURN(auto names, names_in(path));
+  std::vector<ContainerId> ids;
+  for (auto& name : names) {
+    if (is_id(name)) ids.emplace_back(std::move(name));
+  }
+  return ids;
+}
+
+}  // namespace
+
+Status ContainerFolders::prepare() const {
+  return make_directories(data_root_ + "/containers", 0700);
+}
+
+Status ContainerFolders::create(const ContainerId& id) const {
+  RETURN_IF_ERROR(make_directories(folder(id), 0700));
+  // The root of the container takes its mode from the upper directory.
+  return make_directories(upper(id), 0755);
+}
+
+Status ContainerFolders::discard(const ContainerId& id) const {
+  std::string removed = fmt::format("{}/containers/{}{}", data_root_, kRemovedPrefix, id);
+  if (::rename(folder(id).c_str(), removed.c_str()) == 0 || errno == ENOENT) return {};
+  return fail_errno("rename \"{}\" to \"{}\"", folder(id), removed);
+}
+
+void ContainerFolders::sweep() const {
+  auto names = names_in(data_root_ + "/containers");
+  auto directory = open_file(data_root_ + "/containers", O_RDONLY | O_DIRECTORY);
+  if (!names || !directory) return;
+  for (const auto& name : *names) {
+    // What cannot be deleted now is tried again at the next sweep.
+    if (name.starts_with(kRemovedPrefix)) (void)remove_tree(*directory, name);
+  }
+}
+
+Result<std::vector<ContainerId>> ContainerFolders::ids() const {
+  return ids_in(data_root_ + "/containers");
+}
+
+namespace {
+
+Result<std::vector<UniqueFd>> open_layers(const std::vector<std::string>& layers) {
+  std::vector<UniqueFd> fds;
+  for (const auto& path : layers) {
+    ASSIGN_OR_RETURN(auto fd, open_file(path, O_PATH | O_DIRECTORY));
+    fds.push_back(std::move(fd));
+  }
+  return fds;
+}
+
+}  // namespace
+
+Result<DetachedMount> ContainerFolders::mount_root(const ContainerId& id,
+                                                   const std::vector<std::string>& layers,
+                                                   bool unsynced) const {
+  // A workspace that an earlier mount without syncing left behind is refused by the kernel: it is
+  // made anew each time.
+  ASSIGN_OR_RETURN(auto directory, open_file(folder(id), O_RDONLY | O_DIRECTORY));
+  RETURN_IF_ERROR(remove_tree(directory, "work"));
+  RETURN_IF_ERROR(make_directories(folder(id) + "/work", 0700));
+  RETURN_IF_ERROR(make_directories(upper(id), 0755));
+  ASSIGN_OR_RETURN(auto lower, open_layers(layers));
+  ASSIGN_OR_RETURN(auto upper_fd, open_file(upper(id), O_PATH | O_DIRECTORY));
+  ASSIGN_OR_RETURN(auto work_fd, open_file(folder(id) + "/work", O_PATH | O_DIRECTORY));
+  OverlayParts parts;
+  for (const auto& fd : lower) parts.lower.push_back(fd);
+  parts.upper = upper_fd;
+  parts.work = work_fd;
+  if (unsynced) parts.options.push_back({.key = "volatile", .value = std::nullopt});
+  return mount_overlay(parts);
+}
+
+Result<ImageRoot> ImageRoot::open(const std::vector<std::string>& layers) {
+  ImageRoot root;
+  if (layers.size() == 1) {
+    ASSIGN_OR_RETURN(root.directory_, open_file(layers[0], O_PATH | O_DIRECTORY));
+    return root;
+  }
+  ASSIGN_OR_RETURN(auto fds, open_layers(layers));
+  OverlayParts parts;
+  for (const auto& fd : fds) parts.lower.push_back(fd);
+  ASSIGN_OR_RETURN(root.mount_, mount_overlay(parts));
+  return root;
+}
+
+Result<DetachedMount> ImageRoot::take() && {
+  if (mount_) return std::move(*mount_);
+  return DetachedMount::clone(directory_, "", false);
+}
+
+}  // namespace holdfast

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/typed_id.h"
+#include "os/mount.h"
+
+namespace holdfast {
+
+// Where a container's own files lie, and the only place that spells their paths:
+//
+//   <data-root>/containers/<id>/upper      its writable layer
+//                               work       overlayfs's workspace
+//                               log        stdout and stderr as conmon writes them
+//                               hosts resolv.conf hostname
+//   <data-root>/containers/.removed-<id>   on its way out; deleted at leisure, and at the next
+//   start
+//
+// Thread-safe: it has no state but the root.
+class ContainerFolders {
+ public:
+  explicit ContainerFolders(std::string data_root) : data_root_(std::move(data_root)) {}
+
+  std::string folder(const ContainerId& id) const { return data_root_ + "/containers/" + id.str(); }
+  std::string upper(const ContainerId& id) const { return folder(id) + "/upper"; }
+  std::string log(const ContainerId& id) const { return folder(id) + "/log"; }
+  std::string file(const ContainerId& id, const std::string& name) const {
+    return folder(id) + "/" + name;
+  }
+
+  // Makes containers/ with the modes that keep other users out.
+  Status prepare() const;
+  Status create(const ContainerId& id) const;
+  // Takes the folder out of sight at once; sweep() deletes what was taken. Missing is success.
+  Status discard(const ContainerId& id) const;
+  // Deletes what was discarded. Blocks; for a background thread.
+  void sweep() const;
+  // Ids of the folders that are there, for recovery.
+  Result<std::vector<ContainerId>> ids() const;
+
+  // The root file system: the image's layers (topmost first) below the writable layer. `unsynced`
+  // leaves syncing of the writable layer out, for containers that go with their exit.
+  Result<DetachedMount> mount_root(const ContainerId& id, const std::vector<std::string>& layers,
+                                   bool unsynced) const;
+
+ private:
+  const std::string data_root_;
+};
+
+// The layers of an image alone, read-only: an open directory, and the mount that keeps it.
+class ImageRoot {
+ public:
+  static Result<ImageRoot> open(const std::vector<std::string>& layers);
+  BorrowedFd fd() const { return mount_ ? mount_->root() : directory_.borrow(); }
+  // As a mount of its own, to be bound into a container.
+  Result<DetachedMount> take() &&;
+
+ private:
+  UniqueFd directory_;  // of the only layer, where there is just one
+  std::optional<DetachedMount> mount_;
+};
+
+}  // namespace holdfast
