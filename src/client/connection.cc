@@ -36,6 +36,13 @@ class SocketConnection final : public Connection {
     return {};
   }
 
+  Result<std::size_t> write_some(std::string_view bytes) override {
+    ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) return static_cast<std::size_t>(sent);
+    if (errno == EAGAIN || errno == EINTR) return std::size_t{0};
+    return fail_errno("write to daemon");
+  }
+
   Status close_write() override {
     if (::shutdown(socket_.get(), SHUT_WR) != 0 && errno != ENOTCONN)
       return fail_errno("half-close connection");

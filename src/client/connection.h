@@ -20,6 +20,8 @@ class Connection {
   // At least one byte, or 0 at the end of the stream.
   virtual Result<std::size_t> read(char* buffer, std::size_t size) = 0;
   virtual Status write(std::string_view bytes) = 0;
+  // Writes what fits without waiting, possibly nothing; for use when fd() polls writable.
+  virtual Result<std::size_t> write_some(std::string_view bytes) = 0;
   // Half-close: the peer sees the end of our bytes and may go on sending.
   virtual Status close_write() = 0;
   // To poll; a TLS connection may hold bytes the descriptor no longer shows: see pending().

@@ -37,6 +37,7 @@ class Stream {
   // Without the final CRLF. kInvalidArgument beyond 64 KiB or when the stream ends before it.
   Result<std::string> read_line();
   Status write(std::string_view bytes) { return connection_->write(bytes); }
+  Result<std::size_t> write_some(std::string_view bytes) { return connection_->write_some(bytes); }
   Status close_write() { return connection_->close_write(); }
   BorrowedFd fd() const { return connection_->fd(); }
   // True when read() has bytes that polling fd() would not show.
