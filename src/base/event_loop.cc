@@ -22,11 +22,12 @@ namespace {
 
 // Shared by the loop and the Subscription, whichever lives longer.
 struct WatchState : std::enable_shared_from_this<WatchState> {
-  WatchState(asio::io_context& context, int fd, std::function<bool()> callback)
-      : descriptor(context, fd), ready(std::move(callback)) {}
+  using WaitType = asio::posix::stream_descriptor::wait_type;
+  WatchState(asio::io_context& context, int fd, WaitType type, std::function<bool()> callback)
+      : descriptor(context, fd), wait_type(type), ready(std::move(callback)) {}
 
   void arm() {
-    descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
+    descriptor.async_wait(wait_type,
                           [self = shared_from_this()](const boost::system::error_code& error) {
                             if (error || self->cancelled) return;
                             if (self->ready() && !self->cancelled) {
@@ -43,6 +44,7 @@ struct WatchState : std::enable_shared_from_this<WatchState> {
   }
 
   asio::posix::stream_descriptor descriptor;
+  const WaitType wait_type;
   std::function<bool()> ready;
   std::atomic<bool> cancelled = false;
 };
@@ -61,15 +63,32 @@ EventLoop::~EventLoop() { stop(); }
 
 void EventLoop::post(std::function<void()> task) { asio::post(impl_->context, std::move(task)); }
 
-Result<Subscription> EventLoop::watch(BorrowedFd fd, std::function<bool()> ready) {
+namespace {
+
+Result<Subscription> start_watch(asio::io_context& context, BorrowedFd fd,
+                                 WatchState::WaitType type, std::function<bool()> ready) {
   ASSIGN_OR_RETURN(auto copy, duplicate(fd));
-  auto state = std::make_shared<WatchState>(impl_->context, copy.release(), std::move(ready));
+  auto state = std::make_shared<WatchState>(context, copy.release(), type, std::move(ready));
   // The descriptor is only touched on the loop's thread: asio's objects are not thread-safe.
-  post([state] { state->arm(); });
-  return Subscription([state, &context = impl_->context] {
+  asio::post(context, [state] { state->arm(); });
+  return Subscription([state, &context] {
     state->cancelled = true;
     asio::post(context, [state] { state->close(); });
   });
+}
+
+}  // namespace
+
+Result<Subscription> EventLoop::watch(BorrowedFd fd, std::function<bool()> ready) {
+  return start_watch(impl_->context, fd, WatchState::WaitType::wait_read, std::move(ready));
+}
+
+Result<Subscription> EventLoop::when_writable(BorrowedFd fd, std::function<void()> ready) {
+  return start_watch(impl_->context, fd, WatchState::WaitType::wait_write,
+                     [ready = std::move(ready)] {
+                       ready();
+                       return false;
+                     });
 }
 
 Subscription EventLoop::after(std::chrono::milliseconds delay, std::function<void()> task) {

@@ -57,6 +57,9 @@ class EventLoop {
   // or until `ready` returns false. The fd is duplicated: the caller may close its own.
   [[nodiscard]] Result<Subscription> watch(BorrowedFd fd, std::function<bool()> ready);
 
+  // Calls `ready` once, when `fd` is writable. The fd is duplicated.
+  [[nodiscard]] Result<Subscription> when_writable(BorrowedFd fd, std::function<void()> ready);
+
   // Calls `task` once, after `delay`.
   [[nodiscard]] Subscription after(std::chrono::milliseconds delay, std::function<void()> task);
 

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "runtime/attach.h"
 
 // What the engine needs of a client's connection, whoever provides it. Methods may be called from
 // any thread; callbacks run on the event loop and must not block. Dropping the object cuts the

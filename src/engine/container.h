@@ -59,7 +59,7 @@ struct ContainerData {
   std::vector<Endpoint> endpoints;  // asked for; while running, what was given
   std::vector<MountPoint> mounts;
   ContainerState state;
-  ContainerProcess process;          // while running
+  pid_t pid = 0;                     // of its init, as the host sees it, while running
   std::vector<PublishedPort> ports;  // while running
   int restart_count = 0;
   bool manually_stopped = false;

@@ -31,8 +31,8 @@ Result<std::vector<std::string>> names_in(const std::string& path) {
 Result<std::vector<ContainerId>> ids_in(const std::string& path) {
   ASSIGN_OR_RETURN(auto names, names_in(path));
   std::vector<ContainerId> ids;
-  for (auto& name : names) {
-    if (is_id(name)) ids.emplace_back(std::move(name));
+  for (const auto& name : names) {
+    if (is_id(name)) ids.push_back(ContainerId(name));
   }
   return ids;
 }
