@@ -29,7 +29,8 @@ struct Owner {
 
 struct ExtractOptions {
   // ".wh.x" becomes a character device 0:0, ".wh..wh..opq" trusted.overlay.opaque=y on its
-  // directory, as overlayfs reads them in a lower directory. Otherwise they are names like others.
+  // directory, as overlayfs reads them in a lower directory, and an entry for the top itself sets
+  // its attributes. Otherwise they are names like others, and the top stays as it is.
   bool overlay_whiteouts = false;
   // Owners as in the archive, when absent; else everything belongs to this one (docker cp with
   // copyUIDGID). Without CAP_CHOWN owners are left alone.
