@@ -6,6 +6,7 @@ Both take the Debian sources that apt on this host has, so `apt-get update` must
 import fnmatch
 import io
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,12 +15,14 @@ import oci
 SUITE = "bookworm"
 # Never of use in a test, or different at each build, or the host's own.
 LEFT_OUT = """
-dev/* etc/hostname etc/machine-id etc/resolv.conf etc/apt/sources.list etc/*- run/* tmp/*
+dev/* etc/*- etc/apt/sources.list etc/hostname etc/machine-id etc/resolv.conf run/* tmp/*
 usr/share/bug/* usr/share/doc/* usr/share/doc-base/* usr/share/info/* usr/share/lintian/*
 usr/share/locale/* usr/share/man/* var/cache/*/* var/lib/apt/lists/* var/lib/dpkg/*-old
 var/log/*
 """.split()
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+# Else the usrmerge package comes in to merge directories, and all of Perl with it.
+MERGED_FROM_THE_START = "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"
 
 
 def wanted(path, left_out=()):
@@ -37,16 +40,21 @@ def sources():
 
 
 def run(*command):
-    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    """Standard output of a command, which speaks on standard error only if it fails."""
+    done = subprocess.run(command, capture_output=True)
+    if done.returncode != 0:
+        sys.stderr.buffer.write(done.stderr)
+        done.check_returncode()
+    return done.stdout
 
 
-def bootstrap(include):
-    """The essential packages and `include`, installed and configured, as a tree."""
+def bootstrap():
+    """The essential packages, installed and configured, as a tree."""
     with tempfile.TemporaryDirectory() as directory:
         listing, archive = Path(directory, "sources.list"), Path(directory, "root.tar")
         listing.write_text(sources())
-        options = ["--quiet", "--variant=essential", "--include=" + ",".join(include)]
-        subprocess.run(["mmdebstrap", *options, SUITE, archive, listing], check=True)
+        options = ["--variant=essential", MERGED_FROM_THE_START]
+        run("mmdebstrap", *options, SUITE, archive, listing)
         tree = oci.Tree()
         with open(archive, "rb") as stream:
             tree.add_tar(stream, lambda path: path if wanted(path) else None)

@@ -7,8 +7,7 @@ MODULES = (debian,)
 
 
 def build(context):
-    # usr-is-merged: else the usrmerge package comes in, and all of Perl with it
-    tree = debian.bootstrap(["usr-is-merged"])
+    tree = debian.bootstrap()
     tree.file("etc/resolv.conf", "")
     layer = context.layout.layer(tree, "mmdebstrap --variant=essential")
     path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

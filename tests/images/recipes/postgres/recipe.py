@@ -16,8 +16,9 @@ PGDATA = "/var/lib/postgresql/data"
 # JIT compilation is optional at run time and is most of the size; the rest is Debian's cluster
 # administration, which the entrypoint takes the place of.
 WITHOUT = """
-adduser libc-l10n libjson-perl libllvm14 libsemanage-common libsemanage2 libsepol2 libz3-4 locales
-netbase openssl passwd postgresql-client-common postgresql-common sensible-utils ssl-cert ucf
+adduser libc-l10n libgdbm-compat4 libgdbm6 libjson-perl libllvm14 libperl5.36 libsemanage-common
+libsemanage2 libsepol2 libz3-4 locales netbase openssl passwd perl perl-modules-5.36
+postgresql-client-common postgresql-common sensible-utils ssl-cert ucf
 """.split()
 LEFT_OUT = [
     "usr/lib/postgresql/15/lib/bitcode*",
