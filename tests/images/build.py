@@ -146,7 +146,11 @@ def archive(cache, directory, name, tag):
 def lock(cache):
     """Held until exit: several test runs may ask for images at the same time."""
     handle = os.open(cache / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("waiting for another build", file=sys.stderr)
+        fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def parse_arguments(known):
