@@ -66,6 +66,7 @@ struct ContainerNamespaces {
   struct Choice {
     Kind kind = Kind::kPrivate;
     std::string path;
+    bool borrowed = false;  // the path is another container's: its sysctls stay as they are
   };
   Choice network, pid, ipc, uts;
   Choice cgroup;  // kPrivate is Docker's default on cgroup v2, kHost on v1
@@ -132,6 +133,7 @@ struct SpecHost {
   std::string init_program = "/usr/bin/docker-init";  // empty: there is none
   std::string seccomp_profile = "/usr/share/containers/seccomp.json";
   std::string device_directory = "/dev";
+  bool swap_limit = true;  // the kernel can limit memory and swap together; else it is left out
 };
 
 // The text of config.json (OCI runtime specification 1.0.2, config.md). `root_path` is the root
@@ -156,7 +158,7 @@ struct ExecSpec {
 Result<std::string> build_exec_process(const ExecSpec& spec, const std::string& config);
 
 // The text of an OCI LinuxResources object, as `update --resources` takes it.
-std::string build_resources(const ContainerResources& resources);
+std::string build_resources(const ContainerResources& resources, const SpecHost& host);
 
 // The capabilities of a container ("CAP_CHOWN", …), sorted as the kernel numbers them: Docker's
 // fourteen, plus and minus what was asked. kInvalidArgument names an unknown one as Docker does.
