@@ -75,20 +75,23 @@ class Layers {
     ChainId parent;
     StagedLayer layer;
   };
-  // Puts layers in place, parents first, and adds their records to `batch`: once the caller has
-  // committed it, call placed(). Before the renames everything on the file system is synced, so
-  // whatever else the caller wrote there counts as synced too. One that is there already is
-  // dropped. Until placed() they are held by `holder`.
+  // Puts layers in place for `holder`, parents first, and adds their records to `batch`, which the
+  // caller commits. Before the renames everything on the file system is synced, so whatever else
+  // the caller wrote there counts as synced too. A layer that is there already is dropped. When
+  // this or the commit fails the caller releases `holder`.
   Result<std::vector<ChainId>> place(std::vector<Placement> layers, const HolderId& holder,
                                      Batch& batch);
 
-  // `holder` keeps these layers until release(). kNotFound when one is missing.
-  Status hold(const HolderId& holder, const std::vector<ChainId>& layers);
+  // `holder` keeps these layers until release(). kNotFound, and none is held, when one is missing.
+  // With `batch` their records are added to it: whoever placed them may still fail to commit.
+  Status hold(const HolderId& holder, const std::vector<ChainId>& layers, Batch* batch = nullptr);
 
-  // Ends a holder's claims; adds the records of layers nobody holds any more to `batch` to be
-  // erased. Once the caller has committed it, discard() removes their directories.
+  // Ends a holder's claims. Layers nobody else holds are gone from then on, for everybody: their
+  // records are added to `batch` to be erased; the caller commits it and gives the layers to
+  // discard(), which removes their directories, or after a failed commit to restore().
   std::vector<ChainId> release(const HolderId& holder, Batch& batch);
   void discard(const std::vector<ChainId>& layers);
+  void restore(const HolderId& holder, const std::vector<ChainId>& layers);
 
   // To be called once after every holder was declared at start: layers nobody holds are removed.
   Status collect();
