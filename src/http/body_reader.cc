@@ -44,7 +44,7 @@ Result<std::string> BodyReader::read_all(std::size_t limit) {
 
 bool BodyReader::push(std::string_view bytes) {
   std::lock_guard lock(mutex_);
-  if (discarding_ || error_) return true;
+  if (error_) return true;
   bytes_.append(bytes);
   arrived_.notify_one();
   paused_ = bytes_.size() - taken_ >= kHighWater;
@@ -61,14 +61,6 @@ void BodyReader::abort(Error error) {
   std::lock_guard lock(mutex_);
   if (!finished_ && !error_) error_ = std::move(error);
   arrived_.notify_all();
-}
-
-void BodyReader::discard() {
-  std::lock_guard lock(mutex_);
-  discarding_ = true;
-  bytes_.clear();
-  bytes_.shrink_to_fit();
-  taken_ = 0;
 }
 
 }  // namespace holdfast::http

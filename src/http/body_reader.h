@@ -34,8 +34,6 @@ class BodyReader {
   bool push(std::string_view bytes);
   void finish();
   void abort(Error error);
-  // No handler will read any more: further bytes are dropped.
-  void discard();
 
  private:
   const std::function<void()> resume_;
@@ -45,7 +43,6 @@ class BodyReader {
   std::size_t taken_ = 0;  // of bytes_
   bool paused_ = false;
   bool finished_ = false;
-  bool discarding_ = false;
   std::optional<Error> error_;
 };
 

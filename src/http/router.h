@@ -18,6 +18,7 @@ using Handler = std::function<void(Request, Responder)>;
 enum class BodyKind {
   kSmall,   // collected whole, up to 4 MB, before the handler runs
   kUpload,  // handed on as it arrives: Request::upload
+  kInput,   // left for the Duplex: its first input, where a client sends stdin as a chunked body
 };
 
 // Where a route's handler runs.

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -80,7 +81,9 @@ class Server {
   class Core;
   explicit Server(std::shared_ptr<Core> core);
 
-  std::shared_ptr<Core> core_;  // shared with connections that are still ending
+  std::shared_ptr<Core> core_;  // shared with handlers that are still running
+  bool started_ = false;
+  bool stopped_ = false;
 };
 
 }  // namespace holdfast::http
