@@ -9,29 +9,34 @@
 namespace holdfast {
 
 struct TreeCopyOptions {
-  bool same_file_system =
-      false;  // leave mounts beneath `source` out (their mount points are copied)
   bool include_devices = false;                  // device nodes; otherwise they are left out
-  unsigned threads = 0;                          // 0: as many as pay, 2 at most
+  unsigned threads = 0;                          // 0: as many as pay
   const std::atomic<bool>* cancelled = nullptr;  // checked between files; then kCancelled
 };
 
 struct TreeCopyTotals {
-  std::uint64_t files = 0;
+  std::uint64_t files = 0;  // all that is no directory; each name of a file with several counts
   std::uint64_t directories = 0;
-  std::uint64_t bytes = 0;        // apparent size of regular files
-  std::uint64_t left_out = 0;     // sockets, and devices unless asked for
-  std::uint64_t owners_kept = 0;  // files whose owner the target's file system refused to change
+  std::uint64_t bytes = 0;     // apparent size of regular files
+  std::uint64_t left_out = 0;  // sockets, and devices unless asked for
+  // Files whose owner or attributes the target's file system refused (a network file system,
+  // mostly).
+  std::uint64_t owners_refused = 0;
+  std::uint64_t attributes_refused = 0;
 };
 
 // Copies what is in directory `source` into directory `target`, and the root's owner, mode, times
 // and attributes onto `target`. Kept exactly: owners, modes, times (ns), extended attributes with
-// ACLs and capabilities, hard links within the tree, symlinks as they are, holes, FIFOs. Blocks are
-// shared where the file system can (FICLONE). By descriptor: nothing a stranger swaps in the source
-// leads out of it. What is in `target` already is an error (kAlreadyExists) by name. Not durable:
-// the caller syncs. After failure `target` is half filled: build in a staging directory. Both may
-// be O_PATH.
+// ACLs and capabilities, hard links within the tree, symlinks as they are, holes, FIFOs. SELinux
+// labels are not: they belong to the place. Blocks are shared where the file system can (FICLONE).
+// By descriptor: nothing a stranger swaps in the source leads out of it. An entry that is in
+// `target` already is an error (kAlreadyExists). Not durable: the caller syncs. After failure
+// `target` is half filled: build in a staging directory. Both may be O_PATH.
 Result<TreeCopyTotals> copy_tree(BorrowedFd source, BorrowedFd target,
                                  const TreeCopyOptions& options = {});
+
+// Only the owner, mode, times and attributes of `source` onto `target`; of anything open for
+// reading, or O_PATH.
+Status copy_attributes(BorrowedFd source, BorrowedFd target);
 
 }  // namespace holdfast

@@ -1,0 +1,104 @@
+#include "storage/copy/file_copy.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "base/file.h"
+
+namespace holdfast {
+namespace {
+
+constexpr std::size_t kBuffer = 128 * 1024;
+// Below this, one read and one write beat asking the file system for its better ways.
+constexpr off_t kSmall = 64 * 1024;
+
+bool retry_with_read(int number) {
+  return number == EXDEV || number == EINVAL || number == EOPNOTSUPP || number == ENOSYS ||
+         number == EPERM || number == ETXTBSY || number == EBADF;
+}
+
+Status write_at(BorrowedFd target, const char* bytes, std::size_t count, off_t at) {
+  while (count > 0) {
+    ssize_t written = ::pwrite(target.get(), bytes, count, at);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return fail_errno("write");
+    bytes += written;
+    at += written;
+    count -= static_cast<std::size_t>(written);
+  }
+  return {};
+}
+
+// Through a buffer that each thread keeps for its copies.
+Status copy_by_reading(BorrowedFd source, BorrowedFd target, off_t from, off_t to) {
+  thread_local const auto buffer = std::make_unique_for_overwrite<char[]>(kBuffer);
+  while (from < to) {
+    auto wanted = std::min(kBuffer, static_cast<std::size_t>(to - from));
+    ssize_t count = ::pread(source.get(), buffer.get(), wanted, from);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail_errno("read");
+    if (count == 0) return {};  // it shrank
+    RETURN_IF_ERROR(write_at(target, buffer.get(), static_cast<std::size_t>(count), from));
+    from += count;
+  }
+  return {};
+}
+
+Status copy_range(BorrowedFd source, BorrowedFd target, off_t from, off_t to) {
+  if (to - from <= kSmall) return copy_by_reading(source, target, from, to);
+  while (from < to) {
+    off_t in = from, out = from;
+    ssize_t count = ::copy_file_range(source.get(), &in, target.get(), &out,
+                                      static_cast<std::size_t>(to - from), 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && retry_with_read(errno)) return copy_by_reading(source, target, from, to);
+    if (count < 0) return fail_errno("copy");
+    // Zero is the end of the file, or a file system (FUSE, procfs) that only pretends to support
+    // this.
+    if (count == 0) return copy_by_reading(source, target, from, to);
+    from += count;
+  }
+  return {};
+}
+
+Status copy_with_holes(BorrowedFd source, BorrowedFd target, off_t size) {
+  off_t at = 0;
+  while (at < size) {
+    off_t data = ::lseek(source.get(), at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;  // a hole up to the end
+    if (data < 0) return copy_range(source, target, at, size);
+    off_t hole = ::lseek(source.get(), data, SEEK_HOLE);
+    if (hole < 0) hole = size;
+    hole = std::min(hole, size);
+    if (data >= size) break;
+    RETURN_IF_ERROR(copy_range(source, target, data, hole));
+    at = hole;
+  }
+  if (::ftruncate(target.get(), size) != 0) return fail_errno("set size");
+  return {};
+}
+
+}  // namespace
+
+Result<std::uint64_t> copy_file_content(BorrowedFd source, BorrowedFd target,
+                                        const struct stat& status) {
+  if (status.st_size == 0) return 0;
+  auto size = static_cast<std::uint64_t>(status.st_size);
+  bool sparse = status.st_blocks * 512 < status.st_size;
+  if (status.st_size <= kSmall && !sparse) {
+    RETURN_IF_ERROR(copy_by_reading(source, target, 0, status.st_size));
+    return size;
+  }
+  if (::ioctl(target.get(), FICLONE, source.get()) == 0) return size;
+  if (errno == ENOSPC || errno == EDQUOT || errno == EIO) return fail_errno("clone");
+  RETURN_IF_ERROR(sparse ? copy_with_holes(source, target, status.st_size)
+                         : copy_range(source, target, 0, status.st_size));
+  return size;
+}
+
+}  // namespace holdfast
