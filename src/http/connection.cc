@@ -29,10 +29,12 @@ Reply message_reply(int status, std::string message, HeaderList headers) {
 }  // namespace
 
 Connection::Connection(ConnectionOwner& owner, std::shared_ptr<Transport> transport, Peer peer)
-    : owner_(owner), transport_(std::move(transport)), peer_(std::move(peer)) {}
+    : owner_(owner),
+      transport_(std::move(transport)),
+      peer_(std::move(peer)),
+      idle_since_(std::chrono::steady_clock::now()) {}
 
 void Connection::start() {
-  idle_since_ = std::chrono::steady_clock::now();
   // Whoever connects has something to ask: the first request has the shorter deadline from the
   // start.
   set_deadline(owner_.options().limits.header_deadline);
@@ -150,7 +152,8 @@ bool Connection::feed() {
   }
   auto used = parser_->feed(in_);
   if (!used) {
-    if (!exchange_) open_exchange();
+    // Where a next request would begin is unknown: nothing that follows may be taken for one.
+    if (!exchange_) open_exchange(false);
     refuse(used.error().code == Code::kResourceExhausted ? 431 : 400, used.error().message);
     return false;
   }
@@ -163,7 +166,7 @@ bool Connection::feed() {
 
 bool Connection::on_head() {
   deadline_.reset();
-  open_exchange();
+  open_exchange(parser_->head().keep_alive);
   choose_route();
   if (state_ != State::kHead) return false;  // refused
   if (parser_->done()) {
@@ -264,13 +267,13 @@ void Connection::feed_duplex() {
 
 // ---- Requests ----
 
-void Connection::open_exchange() {
+void Connection::open_exchange(bool keep_alive) {
   Exchange::Facts facts;
+  facts.keep_alive = keep_alive;
   if (parser_->head_done()) {
     const RequestHead& head = parser_->head();
     facts.head_only = head.method == "HEAD";
     facts.http_1_0 = head.http_1_0;
-    facts.keep_alive = head.keep_alive;
     facts.upgrade = head.upgrade;
   }
   facts.server = fmt::format("Holdfast/{} (linux)", owner_.options().version);

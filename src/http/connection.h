@@ -77,10 +77,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool next_input(std::string& bytes);
 
   // Requests.
-  void open_exchange();
+  void open_exchange(bool keep_alive);
   Status check_origin() const;
   void choose_route();
-  void take_body();
   void dispatch();
   void refuse(int status, std::string message, HeaderList headers = {});
 
