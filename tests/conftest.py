@@ -1,0 +1,126 @@
+"""One engine per session, in a network namespace of the session's own.
+
+Environment: HOLDFAST_TEST_ENGINE (holdfastd, dockerd), HOLDFAST_TEST_CLIENTS (docker,holdfast),
+HOLDFAST_BIN (where holdfast and holdfastd are; build/bin).
+"""
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
+
+import host_state  # noqa: E402
+from client import Client  # noqa: E402
+from engine import KIND, Engine  # noqa: E402
+from images import Images, Registry  # noqa: E402
+
+CLIENTS = os.environ.get("HOLDFAST_TEST_CLIENTS", "docker,holdfast").split(",")
+CLONE_NEWNET = 0x40000000
+
+
+def pytest_configure(config):
+    """Links, firewall rules and ports of this run meet nobody else's, and all leaks are ours."""
+    if os.geteuid() != 0:
+        pytest.exit("these tests start an engine: run them as root", 1)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET):
+        pytest.exit(f"no network namespace: {os.strerror(ctypes.get_errno())}", 1)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def pytest_report_header(config):
+    return f"engine: {KIND}, clients: {', '.join(CLIENTS)}"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        marker = item.get_closest_marker("holdfast_only")
+        if marker and KIND == "dockerd":
+            item.add_marker(pytest.mark.skip(reason=marker.args[0]))
+
+
+@pytest.fixture(scope="session")
+def registry():
+    registry = Registry()
+    yield registry
+    registry.close()
+
+
+@pytest.fixture(scope="session")
+def session_engine():
+    engine = Engine()
+    before = host_state.snapshot(engine)
+    try:
+        engine.start()
+        yield engine
+        engine.remove_everything()
+        engine.stop()
+        left = [line for line in before.difference(host_state.snapshot(engine)) if foreign(line)]
+        assert not left, f"left on the host after the engine's end: {left}"
+    finally:
+        engine.close()
+
+
+def foreign(line):
+    """Not the daemon's own permanent set-up: its bridge and the firewall's empty chains."""
+    return line.split(":")[0] in ("mounts", "loops", "processes", "entries") or "veth" in line
+
+
+@pytest.fixture(scope="session")
+def images(session_engine, registry):
+    return Images(session_engine, registry)
+
+
+@pytest.fixture
+def engine(request, session_engine, images):
+    """The session's engine, with the images the test asks for, and emptied after the test."""
+    if not session_engine.alive():
+        session_engine.start()
+    for marker in request.node.iter_markers("images"):
+        images.have(*marker.args)
+    images.have("busybox")
+    yield session_engine
+    assert session_engine.alive(), f"the daemon ended during the test:\n{session_engine.log_tail()}"
+    session_engine.remove_everything()
+    images.restore()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leaks(request):
+    """At the end of each module nothing of its containers is left on the host."""
+    if "session_engine" not in request.fixturenames and not uses_engine(request):
+        yield
+        return
+    engine = request.getfixturevalue("session_engine")
+    before = host_state.snapshot(engine)
+    yield
+    if engine.alive():
+        host_state.assert_no_leaks(engine, before)
+
+
+def uses_engine(request):
+    """Does any test of this module use the session's engine?"""
+    module = [item for item in request.session.items if item.module is request.module]
+    return any("engine" in item.fixturenames for item in module)
+
+
+@pytest.fixture
+def api(engine):
+    return engine.api
+
+
+@pytest.fixture(params=CLIENTS)
+def cli(request, engine, tmp_path):
+    """Each client in turn."""
+    return Client(request.param, engine, tmp_path / "home")
+
+
+@pytest.fixture
+def docker(engine, tmp_path):
+    """Docker's own client, for tests that are not about the client."""
+    return Client("docker", engine, tmp_path / "home")
