@@ -1,0 +1,31 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "storage/driver/volume_driver.h"
+#include "storage/volume/layout.h"
+
+namespace holdfast {
+
+// Volumes that are directories of the data root, or any file system mounted there by the options
+// type, o and device: on the first mount, and off after the last. Holds no state of its own: the
+// kernel's mount table says what is mounted, so that it is right after a restart.
+class LocalDriver : public VolumeDriver {
+ public:
+  explicit LocalDriver(const VolumeDirectories& directories) : directories_(directories) {}
+
+  Status check(const Volume& volume) override;
+  Status create(const Volume& volume, BorrowedFd directory) override;
+  Status remove(const Volume& volume, BorrowedFd directory) override;
+  Result<UniqueFd> mount(const Volume& volume, BorrowedFd directory,
+                         const HolderId& holder) override;
+  Status unmount(const Volume& volume, BorrowedFd directory, const HolderId& holder,
+                 bool last) override;
+  bool is_directory(const Volume& volume) const override;
+
+ private:
+  const VolumeDirectories& directories_;
+};
+
+}  // namespace holdfast

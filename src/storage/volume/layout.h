@@ -1,0 +1,55 @@
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+#include "storage/volume/volume.h"
+
+namespace holdfast {
+
+// Where volumes lie under the data root; only this header spells the names.
+//
+//   volumes/<name>/            the volume: there if and only if this directory is
+//     volume.json              its record (the sidecar)
+//     _data/                   its files, or the mount point for them
+//   staging/volume-<id>/       a volume being made
+//   staging/fill-<id>/         content on its way into an empty volume
+//   staging/fill-<id>.json     names the volume into which .holdfast-fill-<id> is being filled in
+//   place trash/volume-<id>/         a removed volume until its space is given back
+//
+// Other parts of the daemon keep other names in staging/ and trash/.
+namespace layout {
+
+inline constexpr const char* kData = "_data";
+inline constexpr const char* kSidecar = "volume.json";
+inline constexpr const char* kVolumePrefix = "volume-";
+inline constexpr const char* kFillPrefix = "fill-";
+inline constexpr const char* kMarkerSuffix = ".json";
+// Inside a volume's root: being filled; complete and being moved up.
+inline constexpr const char* kFilling = ".holdfast-fill-";
+inline constexpr const char* kFilled = ".holdfast-full-";
+
+}  // namespace layout
+
+// The open directories of a data root. Owned by Volumes; immutable once open.
+struct VolumeDirectories {
+  std::string root;  // absolute path of the data root
+  UniqueFd volumes;
+  UniqueFd staging;
+  UniqueFd trash;
+  // Whether syncing one file makes every earlier change of names durable too, as file systems with
+  // one ordered journal do (ext4, XFS). Elsewhere each directory is synced.
+  bool ordered_journal = false;
+
+  static Result<VolumeDirectories> open(const std::string& data_root);
+
+  std::string mountpoint(const VolumeName& name) const;
+  // The volume's own directory (O_PATH); kDataLoss when it is not there.
+  Result<UniqueFd> open_volume(const VolumeName& name) const;
+};
+
+// fsync(2) of a directory or file.
+Status sync_fd(BorrowedFd fd, const std::string& what);
+
+}  // namespace holdfast

@@ -1,0 +1,65 @@
+#include "storage/volume/volume.h"
+
+#include "base/json.h"
+
+namespace holdfast {
+namespace {
+
+bool is_alphanumeric(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool has_only_allowed(std::string_view name) {
+  if (name.empty() || !is_alphanumeric(name[0])) return false;
+  for (char c : name) {
+    if (!is_alphanumeric(c) && c != '_' && c != '.' && c != '-') return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string Volume::to_json() const {
+  json::Object document;
+  document["id"] = id;
+  document["name"] = name.str();
+  document["driver"] = driver;
+  document["created"] = to_rfc3339(created);
+  document["labels"] = json::from_string_map(labels);
+  document["options"] = json::from_string_map(options);
+  return json::serialize(document);
+}
+
+Result<Volume> Volume::from_json(std::string_view document) {
+  auto parsed = json::parse_object(document);
+  if (!parsed) return fail(Code::kDataLoss, "volume record: {}", parsed.error().message);
+  Volume volume;
+  volume.id = json::string_or(*parsed, "id");
+  volume.name = VolumeName(json::string_or(*parsed, "name"));
+  volume.driver = json::string_or(*parsed, "driver");
+  volume.labels = json::string_map_or_empty(*parsed, "labels");
+  volume.options = json::string_map_or_empty(*parsed, "options");
+  auto created = parse_rfc3339(json::string_or(*parsed, "created"));
+  if (volume.id.empty() || volume.driver.empty() || !check_volume_name(volume.name.str()) ||
+      !created)
+    return fail(Code::kDataLoss, "volume record lacks a valid id, name, driver or time");
+  volume.created = *created;
+  return volume;
+}
+
+Status check_volume_name(std::string_view name) {
+  if (name.size() == 1)
+    return fail(Code::kInvalidArgument,
+                "volume name is too short, names should be at least two alphanumeric characters");
+  if (!has_only_allowed(name))
+    return fail(Code::kInvalidArgument,
+                "\"{}\" includes invalid characters for a local volume name, only "
+                "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
+                "directory, use absolute path",
+                name);
+  if (name.size() > 255)
+    return fail(Code::kInvalidArgument, "volume name is too long, the limit is 255 characters");
+  return {};
+}
+
+}  // namespace holdfast
