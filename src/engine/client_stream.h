@@ -15,9 +15,10 @@ class ClientOutput {
  public:
   virtual ~ClientOutput() = default;
 
-  // Queues the bytes without waiting; false, with nothing queued, when too much is queued or the
-  // client is gone.
-  [[nodiscard]] virtual bool try_write(std::string_view bytes) = 0;
+  // Queues output of a container's `stream` without waiting; false, with nothing queued, when too
+  // much is queued or the client is gone. How the streams are told apart on the wire is the
+  // implementation's.
+  [[nodiscard]] virtual bool try_write(OutputStream stream, std::string_view bytes) = 0;
   // Calls `ready` once when try_write() will accept again; not once the client is gone.
   virtual void when_writable(std::function<void()> ready) = 0;
   // Calls `gone` once if the client leaves before finish().

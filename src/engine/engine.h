@@ -207,8 +207,9 @@ class Engine {
   Result<json::Object> disk_usage(const std::vector<std::string>& types) const;  // empty: all
   EventBus& events();
 
+  struct Impl;  // engine_impl.h, for src/engine alone
+
  private:
-  struct Impl;
   explicit Engine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -7,7 +7,8 @@
 
 namespace holdfast {
 
-// The number of a signal given as "KILL", "SIGKILL" (in any case) or "9"; kInvalidArgument "invalid signal: x".
+// The number of a signal given as "KILL", "SIGKILL" (in any case) or "9"; kInvalidArgument "invalid
+// signal: x".
 Result<int> parse_signal(std::string_view text);
 
 }  // namespace holdfast

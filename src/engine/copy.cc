@@ -1,0 +1,283 @@
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "engine/engine_impl.h"
+#include "os/private_namespace.h"
+#include "os/safe_path.h"
+#include "storage/archive/create.h"
+#include "storage/archive/extract.h"
+
+// Files of containers: cp both ways, export, diff. Paths are resolved inside the container's root
+// by descriptor; nothing of the container is ever executed.
+namespace holdfast {
+namespace {
+
+// Bits of Go's os.FileMode (io/fs).
+constexpr std::uint32_t kGoDir = 1u << 31;
+constexpr std::uint32_t kGoSymlink = 1u << 27;
+constexpr std::uint32_t kGoDevice = 1u << 26;
+constexpr std::uint32_t kGoNamedPipe = 1u << 25;
+constexpr std::uint32_t kGoSocket = 1u << 24;
+constexpr std::uint32_t kGoSetuid = 1u << 23;
+constexpr std::uint32_t kGoSetgid = 1u << 22;
+constexpr std::uint32_t kGoCharDevice = 1u << 21;
+constexpr std::uint32_t kGoSticky = 1u << 20;
+
+std::uint32_t go_mode(mode_t mode) {
+  std::uint32_t result = mode & 0777;
+  if (S_ISDIR(mode)) result |= kGoDir;
+  if (S_ISLNK(mode)) result |= kGoSymlink;
+  if (S_ISBLK(mode)) result |= kGoDevice;
+  if (S_ISCHR(mode)) result |= kGoDevice | kGoCharDevice;
+  if (S_ISFIFO(mode)) result |= kGoNamedPipe;
+  if (S_ISSOCK(mode)) result |= kGoSocket;
+  if (mode & S_ISUID) result |= kGoSetuid;
+  if (mode & S_ISGID) result |= kGoSetgid;
+  if (mode & S_ISVTX) result |= kGoSticky;
+  return result;
+}
+
+// Assembles the root of a container that doesn't run, as it would see it: its layers with its
+// volumes and binds in place. For a private mount namespace, at the container's own folder.
+Status assemble_root(Engine::Impl& impl, const Container& container,
+                     const std::function<Status(BorrowedFd)>& work) {
+  ContainerData data = container.view();
+  HolderId holder("archive-" + container.id.str());
+  ASSIGN_OR_RETURN(auto layers, impl.parts.images.layer_paths(container.image));
+  ASSIGN_OR_RETURN(auto detached, impl.folders.mount_root(container.id, layers, false));
+  ASSIGN_OR_RETURN(auto folder, open_file(impl.folders.folder(container.id), O_PATH | O_DIRECTORY));
+  ASSIGN_OR_RETURN(auto root,
+                   std::move(detached).attach(folder, "", impl.folders.folder(container.id)));
+  std::vector<MountPoint> sources;
+  for (const auto& mount : data.mounts) {
+    if (mount.type != MountType::kTmpfs) sources.push_back(mount);
+  }
+  auto prepared = impl.mounts.prepare(sources, holder);
+  Status status;
+  std::vector<MountGuard> guards;
+  if (!prepared) {
+    status = tl::unexpected(std::move(prepared).error());
+  } else {
+    for (std::size_t i = 0; i < sources.size() && status; ++i) {
+      // A target that isn't there yet is made when the container starts: there is nothing to see
+      // below it now.
+      auto target = open_confined(root.root(), sources[i].target, Confine::kInRoot, O_PATH);
+      if (!target) continue;
+      auto guard = std::move(prepared->trees[i]).attach(*target, "", sources[i].target);
+      if (guard) guards.push_back(std::move(*guard));
+      if (!guard) status = tl::unexpected(std::move(guard).error());
+    }
+  }
+  if (status) status = work(root.root());
+  while (!guards.empty()) guards.pop_back();
+  for (const auto& mount : sources) {
+    if (mount.type == MountType::kVolume)
+      (void)impl.parts.volumes.unmount(VolumeName(mount.source), holder);
+    if (mount.type == MountType::kVolume)
+      impl.parts.volumes.release(VolumeName(mount.source), holder);
+  }
+  return status;
+}
+
+// Runs `work` with the root directory of the container, which is not started, removed or otherwise
+// changed meanwhile when it doesn't run.
+Status with_root(Engine::Impl& impl, const ContainerPtr& container,
+                 const std::function<Status(BorrowedFd)>& work) {
+  if (container->state().running()) {
+    auto root = impl.parts.runtime.open_root(container->id);
+    if (root) return work(*root);
+    if (root.error().code != Code::kNotFound) return tl::unexpected(std::move(root).error());
+    // It has just ended.
+  }
+  auto guard = container->slot.acquire();
+  if (container->state().status == ContainerStatus::kRemoving) {
+    return fail(Code::kConflict, "container {} is being removed", container->id);
+  }
+  return run_in_private_mount_namespace([&] { return assemble_root(impl, *container, work); });
+}
+
+tl::unexpected<Error> no_such_file(const std::string& path, const std::string& container) {
+  return fail(Code::kNotFound, "Could not find the file {} in container {}", path, container);
+}
+
+std::string base_name(const std::string& clean) {
+  return clean == "/" ? "/" : clean.substr(clean.find_last_of('/') + 1);
+}
+
+Result<PathStat> stat_in(BorrowedFd root, const std::string& path, const std::string& container) {
+  std::string clean = clean_path("/" + path);
+  bool follow = path.ends_with("/") || path.ends_with("/.");
+  auto fd =
+      open_confined(root, clean, Confine::kInRoot, O_PATH | (follow ? O_DIRECTORY : O_NOFOLLOW));
+  if (!fd && fd.error().sys_errno == ENOTDIR && follow)
+    return fail(Code::kInvalidArgument, "not a directory");
+  if (!fd) return no_such_file(path, container);
+  struct stat status = {};
+  if (::fstat(fd->get(), &status) != 0) return fail_errno("stat \"{}\"", path);
+  PathStat result;
+  result.name = base_name(clean);
+  result.size = status.st_size;
+  result.mode = go_mode(status.st_mode);
+  result.modified = Time(std::chrono::seconds(status.st_mtim.tv_sec) +
+                         std::chrono::nanoseconds(status.st_mtim.tv_nsec));
+  if (S_ISLNK(status.st_mode)) {
+    char target[PATH_MAX];
+    ssize_t length = ::readlinkat(fd->get(), "", target, sizeof target);
+    if (length > 0) result.link_target.assign(target, static_cast<std::size_t>(length));
+  }
+  return result;
+}
+
+}  // namespace
+
+json::Object PathStat::to_json() const {
+  return json::Object{{"name", name},
+                      {"size", size},
+                      {"mode", mode},
+                      {"mtime", to_rfc3339(modified)},
+                      {"linkTarget", link_target}};
+}
+
+Result<PathStat> Engine::stat_path(const std::string& name, const std::string& path) const {
+  auto& impl = *impl_;
+  ASSIGN_OR_RETURN(auto container, impl.table.find(name));
+  PathStat result;
+  RETURN_IF_ERROR(with_root(impl, container, [&](BorrowedFd root) -> Status {
+    ASSIGN_OR_RETURN(result, stat_in(root, path, name));
+    return {};
+  }));
+  return result;
+}
+
+Status Engine::get_archive(const std::string& name, const std::string& path,
+                           const std::function<archive::Sink(const PathStat&)>& begin) const {
+  auto& impl = *impl_;
+  ASSIGN_OR_RETURN(auto container, impl.table.find(name));
+  RETURN_IF_ERROR(with_root(impl, container, [&](BorrowedFd root) -> Status {
+    ASSIGN_OR_RETURN(auto status, stat_in(root, path, name));
+    bool contents = path.ends_with("/.");
+    archive::CreateOptions options;
+    options.name = contents ? "." : status.name;
+    std::string inside = clean_path("/" + path);
+    return archive::create(root, path.ends_with("/") || contents ? inside + "/." : inside, options,
+                           begin(status));
+  }));
+  impl.publish(*container, "archive-path");
+  return {};
+}
+
+Status Engine::put_archive(const std::string& name, const std::string& path,
+                           const PutArchiveOptions& options, const archive::Source& tar) {
+  auto& impl = *impl_;
+  ASSIGN_OR_RETURN(auto container, impl.table.find(name));
+  std::string inside = clean_path("/" + path);
+  ContainerData data = container->view();
+  if (json::bool_or(data.host_config, "ReadonlyRootfs")) {
+    bool on_mount =
+        std::any_of(data.mounts.begin(), data.mounts.end(), [&](const MountPoint& mount) {
+          return !mount.read_only && (inside + "/").starts_with(mount.target + "/");
+        });
+    if (!on_mount) return fail(Code::kPermissionDenied, "container rootfs is marked read-only");
+  }
+  RETURN_IF_ERROR(with_root(impl, container, [&](BorrowedFd root) -> Status {
+    auto target = open_confined(root, inside, Confine::kInRoot, O_PATH);
+    if (!target) return no_such_file(path, name);
+    struct stat status = {};
+    if (::fstat(target->get(), &status) != 0) return fail_errno("stat \"{}\"", path);
+    if (!S_ISDIR(status.st_mode))
+      return fail(Code::kInvalidArgument, "extraction point is not a directory");
+    archive::ExtractOptions extract_options;
+    extract_options.no_overwrite_dir_non_dir = options.no_overwrite_dir_non_dir;
+    if (options.copy_owner) {
+      ASSIGN_OR_RETURN(auto user, resolve_user(json::string_or(data.config, "User"), {}, root));
+      extract_options.owner = archive::Owner{user.uid, user.gid};
+    }
+    ASSIGN_OR_RETURN(auto extracted, archive::extract(tar, root, inside, extract_options));
+    (void)extracted;
+    return {};
+  }));
+  impl.publish(*container, "extract-to-dir");
+  return {};
+}
+
+Status Engine::export_container(const std::string& name,
+                                const std::function<archive::Sink()>& begin) const {
+  auto& impl = *impl_;
+  ASSIGN_OR_RETURN(auto container, impl.table.find(name));
+  RETURN_IF_ERROR(with_root(impl, container, [&](BorrowedFd root) -> Status {
+    archive::CreateOptions options;
+    options.stay_on_file_system = true;
+    return archive::create(root, "/", options, begin());
+  }));
+  impl.publish(*container, "export");
+  return {};
+}
+
+namespace {
+
+enum ChangeKind { kModified = 0, kAdded = 1, kDeleted = 2 };
+
+// What the runtime puts into every container's root by itself.
+bool is_mount_stub(const std::string& path) {
+  static const std::set<std::string> kStubs = {"/dev",
+                                               "/proc",
+                                               "/sys",
+                                               "/etc/hosts",
+                                               "/etc/hostname",
+                                               "/etc/resolv.conf",
+                                               "/sbin/docker-init"};
+  return kStubs.contains(path);
+}
+
+// Lists what the writable layer in `upper` changes of the image's directory `lower` (which may be
+// absent).
+Status list_changes(BorrowedFd upper, BorrowedFd lower, const std::string& path, json::Array& out) {
+  ASSIGN_OR_RETURN(auto stream_fd, reopen(upper, O_RDONLY | O_DIRECTORY));
+  DIR* stream = ::fdopendir(stream_fd.release());
+  if (!stream) return fail_errno("read directory \"{}\"", path);
+  std::unique_ptr<DIR, int (*)(DIR*)> closer(stream, ::closedir);
+  std::set<std::string> names;
+  while (const dirent* entry = ::readdir(stream)) names.emplace(entry->d_name);
+  for (const auto& name : names) {
+    if (name == "." || name == "..") continue;
+    struct stat above = {};
+    struct stat below = {};
+    if (::fstatat(upper.get(), name.c_str(), &above, AT_SYMLINK_NOFOLLOW) != 0)
+      continue;  // it has just gone
+    bool existed =
+        lower.valid() && ::fstatat(lower.get(), name.c_str(), &below, AT_SYMLINK_NOFOLLOW) == 0;
+    std::string full = path + "/" + name;
+    bool whiteout = S_ISCHR(above.st_mode) && above.st_rdev == 0;
+    if (!existed && (whiteout || is_mount_stub(full))) continue;
+    out.push_back(json::Object{{"Path", full},
+                               {"Kind", whiteout  ? kDeleted
+                                        : existed ? kModified
+                                                  : kAdded}});
+    if (!S_ISDIR(above.st_mode)) continue;
+    auto inner = open_file_at(upper, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    if (!inner) continue;
+    auto beneath = existed && S_ISDIR(below.st_mode)
+                       ? open_file_at(lower, name, O_PATH | O_DIRECTORY | O_NOFOLLOW)
+                       : Result<UniqueFd>(UniqueFd());
+    RETURN_IF_ERROR(list_changes(*inner, beneath ? beneath->borrow() : BorrowedFd(-1), full, out));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<json::Array> Engine::changes(const std::string& name) const {
+  auto& impl = *impl_;
+  ASSIGN_OR_RETURN(auto container, impl.table.find(name));
+  ASSIGN_OR_RETURN(auto layers, impl.parts.images.layer_paths(container->image));
+  ASSIGN_OR_RETURN(auto lower, ImageRoot::open(layers));
+  ASSIGN_OR_RETURN(auto upper, open_file(impl.folders.upper(container->id), O_PATH | O_DIRECTORY));
+  json::Array out;
+  RETURN_IF_ERROR(list_changes(upper, lower.fd(), "", out));
+  return out;
+}
+
+}  // namespace holdfast

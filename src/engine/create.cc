@@ -1,0 +1,273 @@
+#include <algorithm>
+
+#include "base/random.h"
+#include "engine/container_config.h"
+#include "engine/engine_impl.h"
+#include "engine/signals.h"
+#include "os/safe_path.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+// Making a container, in steps that leave nothing behind when one fails:
+//
+//   1. the request is checked and merged with the image's configuration     nothing is kept yet
+//   2. its name is reserved, in memory
+//   3. volumes are created and held, filled from the image                  undone: released, and
+//   removed if they were new
+//   4. its folder is made                                                   a folder without a
+//   record goes at the next start
+//   5. its record is committed: from here on the container exists
+namespace holdfast {
+namespace {
+
+// Volumes taken for a container that may yet fail to come into being.
+class VolumeClaims {
+ public:
+  VolumeClaims(Volumes& volumes, HolderId holder) : volumes_(volumes), holder_(std::move(holder)) {}
+  VolumeClaims(const VolumeClaims&) = delete;
+  VolumeClaims& operator=(const VolumeClaims&) = delete;
+  ~VolumeClaims() {
+    for (const auto& [name, created] : claimed_) {
+      volumes_.release(name, holder_);
+      // Another container may have taken it meanwhile: then it stays, which is right.
+      if (created) (void)volumes_.remove(name);
+    }
+  }
+
+  Result<VolumePtr> claim(const VolumeSpec& spec) {
+    ASSIGN_OR_RETURN(auto made, volumes_.create(spec, holder_));
+    claimed_.emplace_back(made.volume->name, !made.existed);
+    return made.volume;
+  }
+  bool created(const std::string& name) const {
+    return std::any_of(claimed_.begin(), claimed_.end(), [&](const auto& entry) {
+      return entry.first.str() == name && entry.second;
+    });
+  }
+  void keep() { claimed_.clear(); }
+
+ private:
+  Volumes& volumes_;
+  const HolderId holder_;
+  std::vector<std::pair<VolumeName, bool>> claimed_;
+};
+
+// Frees the name of a container that failed to come into being.
+class NameClaim {
+ public:
+  NameClaim(ContainerTable& table, std::string name) : table_(table), name_(std::move(name)) {}
+  NameClaim(const NameClaim&) = delete;
+  NameClaim& operator=(const NameClaim&) = delete;
+  ~NameClaim() {
+    if (!name_.empty()) table_.release_name(name_);
+  }
+  void keep() { name_.clear(); }
+
+ private:
+  ContainerTable& table_;
+  std::string name_;
+};
+
+Status claim_volumes(std::vector<MountPoint>& mounts, VolumeClaims& claims) {
+  for (auto& mount : mounts) {
+    if (mount.type != MountType::kVolume) continue;
+    VolumeSpec spec{mount.source, mount.driver, mount.volume_options, mount.volume_labels};
+    ASSIGN_OR_RETURN(auto volume, claims.claim(spec));
+    mount.source = volume->name.str();
+    mount.driver = volume->driver;
+    mount.anonymous = mount.anonymous || volume->anonymous();
+  }
+  return {};
+}
+
+// Copies what the image has at the target of each volume into it, where it is empty. A target that
+// is no directory in the image, or isn't there, leaves the volume as it is.
+Status fill_volumes(const std::vector<MountPoint>& mounts, BorrowedFd image_root,
+                    Volumes& volumes) {
+  for (const auto& mount : mounts) {
+    if (mount.type != MountType::kVolume || !mount.copy_image_data || !mount.subpath.empty())
+      continue;
+    // Resolved inside the image, whatever symlinks it holds.
+    auto source = open_confined(image_root, mount.target, Confine::kInRoot, O_RDONLY | O_DIRECTORY);
+    if (!source) continue;
+    auto filled = volumes.populate(VolumeName(mount.source), *source);
+    if (!filled) {
+      return tl::unexpected(std::move(filled).error().wrap(fmt::format(
+          "failed to copy the image's content at {} to volume {}", mount.target, mount.source)));
+    }
+  }
+  return {};
+}
+
+// The networks the container is to be on: the one of NetworkMode first, with what EndpointsConfig
+// says of it.
+Result<std::vector<Endpoint>> plan_endpoints(const ContainerConfig& request,
+                                             const Networks& networks) {
+  std::string mode_text = json::string_or(request.host_config, "NetworkMode");
+  ASSIGN_OR_RETURN(auto mode, parse_network_mode(mode_text));
+  std::vector<Endpoint> endpoints;
+  if (mode.kind == NetworkMode::Kind::kContainer) {
+    if (!request.networking.empty()) {
+      return fail(Code::kInvalidArgument,
+                  "conflicting options: cannot attach both user-defined and non-user-defined "
+                  "network-modes");
+    }
+    return endpoints;
+  }
+  std::string first = mode.kind == NetworkMode::Kind::kHost   ? "host"
+                      : mode.kind == NetworkMode::Kind::kNone ? "none"
+                                                              : mode.reference;
+  if (first.empty()) first = "bridge";
+  auto settings_of = [&](const std::string& name) -> const json::Object* {
+    for (const auto& [key, value] : request.networking) {
+      bool same = key == name || (name == "bridge" && key == "default");
+      if (same && value.is_object()) return &value.get_object();
+    }
+    return nullptr;
+  };
+  ASSIGN_OR_RETURN(auto first_id, networks.find(first));
+  const json::Object none;
+  const auto* first_settings = settings_of(first);
+  ASSIGN_OR_RETURN(auto endpoint,
+                   Endpoint::from_json(first, first_settings ? *first_settings : none));
+  endpoints.push_back(std::move(endpoint));
+  for (const auto& [key, value] : request.networking) {
+    std::string name(key);
+    if (name == first || (first == "bridge" && name == "default")) continue;
+    ASSIGN_OR_RETURN(auto id, networks.find(name));
+    if (id == first_id) continue;
+    ASSIGN_OR_RETURN(auto other,
+                     Endpoint::from_json(name, value.is_object() ? value.get_object() : none));
+    endpoints.push_back(std::move(other));
+  }
+  return endpoints;
+}
+
+// The host's own name for containers that share its UTS namespace or network, else the short id.
+std::string default_hostname(const json::Object& host_config, const ContainerId& id) {
+  if (json::string_or(host_config, "NetworkMode") == "host" ||
+      json::string_or(host_config, "UTSMode") == "host") {
+    char name[256] = {};
+    if (::gethostname(name, sizeof name - 1) == 0) return name;
+  }
+  return id.str().substr(0, 12);
+}
+
+Status check_platform(const std::string& wanted, const image::Image& image,
+                      const std::string& reference) {
+  if (wanted.empty()) return {};
+  ASSIGN_OR_RETURN(auto platform, image::parse_platform(wanted));
+  std::string architecture = json::string_or(image.config, "architecture");
+  if (!platform.architecture.empty() && platform.architecture != architecture) {
+    return fail(Code::kNotFound,
+                "image with reference {} was found but its platform (linux/{}) does not match the "
+                "specified platform ({})",
+                reference, architecture, wanted);
+  }
+  return {};
+}
+
+void set_anonymous_names(json::Object& config, const std::string& hostname) {
+  if (json::string_or(config, "Hostname").empty()) config["Hostname"] = hostname;
+}
+
+// Names of other containers in HostConfig become ids, so that a later rename changes nothing.
+Status resolve_container_modes(json::Object& host_config, const ContainerTable& table) {
+  for (const char* key : {"NetworkMode", "IpcMode", "PidMode"}) {
+    std::string mode = json::string_or(host_config, key);
+    if (!mode.starts_with("container:")) continue;
+    ASSIGN_OR_RETURN(auto other, table.find(mode.substr(10)));
+    host_config[key] = "container:" + other->id.str();
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<ContainerMade> Engine::create(const ContainerRequest& request) {
+  auto& impl = *impl_;
+  ASSIGN_OR_RETURN(auto config, parse_container_config(request.body, request.api_version,
+                                                       impl.parts.runtime.name()));
+  std::string reference = json::string_or(config.config, "Image");
+  ASSIGN_OR_RETURN(auto image, impl.parts.images.find(reference));
+  ASSIGN_OR_RETURN(auto pin, impl.parts.images.pin(image.id));
+  RETURN_IF_ERROR(check_platform(request.platform, image, reference));
+  RETURN_IF_ERROR(merge_image_config(config.config, image.container_config()));
+  ContainerData merged;
+  merged.config = config.config;
+  if (auto signal = impl.stop_signal(merged, ""); !signal) return tl::unexpected(signal.error());
+  RETURN_IF_ERROR(resolve_container_modes(config.host_config, impl.table));
+  ASSIGN_OR_RETURN(auto endpoints, plan_endpoints(config, impl.parts.networks));
+  ASSIGN_OR_RETURN(auto ports,
+                   parse_port_bindings(json::object_or_empty(config.host_config, "PortBindings")));
+  for (const auto& port : ports) {
+    if (!json::find(config.config, "ExposedPorts")) config.config["ExposedPorts"] = json::Object{};
+    config.config["ExposedPorts"].get_object()[port.port.str()] = json::Object{};
+  }
+  ASSIGN_OR_RETURN(auto mounts,
+                   plan_mounts(config.config, config.host_config,
+                               [&](const std::string& name) -> Result<std::vector<MountPoint>> {
+                                 ASSIGN_OR_RETURN(auto other, impl.table.find(name));
+                                 return other->view().mounts;
+                               }));
+  for (const auto& mount : mounts) {
+    if (mount.type == MountType::kBind) RETURN_IF_ERROR(MountExecutor::check_bind_source(mount));
+    if (mount.type == MountType::kImage) {
+      ASSIGN_OR_RETURN(auto mounted_image, impl.parts.images.resolve(mount.source));
+      (void)mounted_image;
+    }
+  }
+
+  ContainerId id(random_hex(64));
+  ASSIGN_OR_RETURN(auto name, impl.table.reserve_name(request.name, id));
+  NameClaim name_claim(impl.table, name);
+  set_anonymous_names(config.config, default_hostname(config.host_config, id));
+  VolumeClaims claims(impl.parts.volumes, impl.holder_of(id));
+  RETURN_IF_ERROR(claim_volumes(mounts, claims));
+  ASSIGN_OR_RETURN(auto layers, impl.parts.images.layer_paths(image.id));
+  ASSIGN_OR_RETURN(auto image_root, ImageRoot::open(layers));
+  RETURN_IF_ERROR(fill_volumes(mounts, image_root.fd(), impl.parts.volumes));
+  RETURN_IF_ERROR(impl.folders.create(id));
+
+  ContainerData data;
+  data.name = name;
+  data.config = std::move(config.config);
+  data.host_config = std::move(config.host_config);
+  data.endpoints = std::move(endpoints);
+  data.mounts = std::move(mounts);
+  auto container = std::make_shared<Container>(id, image.id, "linux", now(), std::move(data));
+  if (auto added = impl.table.add(container); !added) {
+    (void)impl.folders.discard(id);
+    return tl::unexpected(std::move(added).error());
+  }
+  for (const auto& mount : container->view().mounts) {
+    if (mount.type == MountType::kVolume && claims.created(mount.source)) {
+      impl.publish_volume("create", VolumeName(mount.source), {{"driver", mount.driver}});
+    }
+  }
+  claims.keep();
+  name_claim.keep();
+  impl.publish(*container, "create");
+  return ContainerMade{id, {}};
+}
+
+Status Engine::rename(const std::string& name, const std::string& new_name) {
+  auto& impl = *impl_;
+  ASSIGN_OR_RETURN(auto container, impl.table.find(name));
+  if (new_name.empty())
+    return fail(Code::kInvalidArgument, "Neither old nor new names may be empty");
+  auto guard = container->slot.acquire();
+  std::string old = container->name();
+  if (old == new_name || "/" + old == new_name) {
+    return fail(Code::kInvalidArgument,
+                "Renaming a container with the same name as its current name");
+  }
+  RETURN_IF_ERROR(impl.table.rename(*container, new_name));
+  if (container->state().running())
+    RETURN_IF_ERROR(impl.parts.networks.rename(container->id, container->name()));
+  impl.publish(*container, "rename", {{"oldName", "/" + old}});
+  return {};
+}
+
+}  // namespace holdfast

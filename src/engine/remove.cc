@@ -1,0 +1,101 @@
+#include <signal.h>
+
+#include "base/log.h"
+#include "engine/container_filter.h"
+#include "engine/engine_impl.h"
+
+namespace holdfast {
+
+// The record goes first: a container whose folder outlives it is swept at the next start, one whose
+// record outlives its folder would be a lie.
+Status Engine::Impl::erase(const ContainerPtr& container, bool anonymous_volumes) {
+  ContainerData data = container->view();
+  container->change(
+      [](ContainerData& changed) { changed.state.status = ContainerStatus::kRemoving; });
+  if (auto removed = table.remove(container); !removed) {
+    container->change([&](ContainerData& changed) { changed.state.status = data.state.status; });
+    return removed;
+  }
+  for (const auto& mount : data.mounts) {
+    if (mount.type == MountType::kVolume)
+      parts.volumes.release(VolumeName(mount.source), holder_of(container->id));
+  }
+  for (const auto& mount : data.mounts) {
+    if (!anonymous_volumes || mount.type != MountType::kVolume || !mount.anonymous) continue;
+    VolumeName name(mount.source);
+    auto volume = parts.volumes.get(name);
+    // Named ones never: what counts is what the volume says of itself.
+    if (!volume || !(*volume)->anonymous() || !parts.volumes.holders(name).empty()) continue;
+    if (auto removed = parts.volumes.remove(name); removed) {
+      publish_volume("destroy", name, {{"driver", mount.driver}});
+    } else {
+      log::warn("container {}: remove volume {}: {}", container->id, name, removed.error().message);
+    }
+  }
+  execs.forget(container->id);
+  if (auto discarded = folders.discard(container->id); !discarded) {
+    log::warn("container {}: {}", container->id, discarded.error().message);
+  }
+  in_background([this] { folders.sweep(); });
+  publish(*container, "destroy");
+  container->notify_removed({data.state.exit_code, {}});
+  return {};
+}
+
+Status Engine::remove(const std::string& name, const RemoveOptions& options) {
+  auto& impl = *impl_;
+  ASSIGN_OR_RETURN(auto container, impl.table.find(name));
+  auto refused = [&](std::string_view why) {
+    return fail(Code::kConflict, "cannot remove container \"/{}\": {}", container->name(), why);
+  };
+  auto state = container->state();
+  if (state.status == ContainerStatus::kPaused && !options.force) {
+    return refused("container is paused and must be unpaused first");
+  }
+  if (state.running() && !options.force) {
+    return refused("container is running: stop the container before removing or force remove");
+  }
+  if (state.status == ContainerStatus::kRestarting && !options.force) {
+    return refused("container is restarting: stop the container before removing or force remove");
+  }
+  impl.cancel_restart(container->id);
+  if (state.running()) {
+    container->change([](ContainerData& data) { data.manually_stopped = true; });
+    auto killed = impl.stop_and_wait(container, SIGKILL, 10);
+    if (!killed && container->state().running()) {
+      return tl::unexpected(std::move(killed).error().wrap(
+          fmt::format("cannot remove container \"/{}\": could not kill", container->name())));
+    }
+  }
+  auto guard = container->slot.acquire();
+  state = container->state();
+  if (state.status == ContainerStatus::kRemoving) {
+    // Its own --rm, or another client, was faster: what was asked for is the case.
+    if (!impl.table.find(container->id.str())) return {};
+    return fail(Code::kConflict, "removal of container {} is already in progress",
+                container->name());
+  }
+  if (state.running())
+    return refused("container is running: stop the container before removing or force remove");
+  return impl.erase(container, options.volumes);
+}
+
+Result<json::Object> Engine::prune_containers(const FilterMap& filters) {
+  auto& impl = *impl_;
+  ASSIGN_OR_RETURN(auto filter, PruneFilter::parse(filters));
+  json::Array deleted;
+  for (const auto& container : impl.table.all()) {
+    ContainerData data = container->view();
+    bool stopped = data.state.status == ContainerStatus::kExited ||
+                   data.state.status == ContainerStatus::kCreated ||
+                   data.state.status == ContainerStatus::kDead;
+    if (!stopped ||
+        !filter.matches(container->created, json::object_or_empty(data.config, "Labels")))
+      continue;
+    if (remove(container->id.str(), {})) deleted.push_back(json::Value(container->id.str()));
+  }
+  events().publish("container", "prune", "", {{"reclaimed", "0"}});
+  return json::Object{{"ContainersDeleted", std::move(deleted)}, {"SpaceReclaimed", 0}};
+}
+
+}  // namespace holdfast

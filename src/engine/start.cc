@@ -1,0 +1,328 @@
+#include <fcntl.h>
+
+#include <future>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "engine/engine_impl.h"
+#include "engine/spec_builder.h"
+
+// Starting a container:
+//
+//   reserve addresses and ports → write hosts, resolv.conf, hostname → mount by descriptor → conmon
+//   and runtime create (the network is set up at the same time) → attach the clients that wait →
+//   runtime start → record
+//
+// What was made is taken down again, newest first, when a later step fails. If the daemon is killed
+// on the way, the next one finds a container of the runtime whose record doesn't say that it runs,
+// and removes it.
+namespace holdfast {
+namespace {
+
+bool shares_network(const json::Object& host_config) {
+  return json::string_or(host_config, "NetworkMode").starts_with("container:");
+}
+
+bool on_host_network(const json::Object& host_config) {
+  return json::string_or(host_config, "NetworkMode") == "host";
+}
+
+ContainerDns dns_of(const json::Object& host_config) {
+  return {json::strings_or_empty(host_config, "Dns"),
+          json::strings_or_empty(host_config, "DnsSearch"),
+          json::strings_or_empty(host_config, "DnsOptions")};
+}
+
+// --publish-all: every exposed port on a free port of the host.
+Result<std::vector<PortRequest>> ports_of(const ContainerData& data) {
+  ASSIGN_OR_RETURN(auto ports,
+                   parse_port_bindings(json::object_or_empty(data.host_config, "PortBindings")));
+  if (!json::bool_or(data.host_config, "PublishAllPorts")) return ports;
+  for (const auto& [text, ignored] : json::object_or_empty(data.config, "ExposedPorts")) {
+    ASSIGN_OR_RETURN(auto port, ContainerPort::parse(std::string_view(text)));
+    bool bound = std::any_of(ports.begin(), ports.end(),
+                             [&](const PortRequest& request) { return request.port == port; });
+    if (!bound) ports.push_back({port, "", 0, 0});
+  }
+  return ports;
+}
+
+// One launch under way: each step adds what undo() has to take down.
+class Launch {
+ public:
+  Launch(Engine::Impl& impl, ContainerPtr container)
+      : impl_(impl), container_(std::move(container)), data_(container_->view()) {}
+
+  Status run() {
+    auto status = try_run();
+    if (!status) undo();
+    return status;
+  }
+
+ private:
+  Status try_run() {
+    RETURN_IF_ERROR(reserve_network());
+    RETURN_IF_ERROR(write_files());
+    RETURN_IF_ERROR(make_spec());
+    RETURN_IF_ERROR(create_processes());
+    attach_waiting();
+    if (auto started = impl_.parts.runtime.start(container_->id); !started) return started;
+    return record();
+  }
+
+  Status reserve_network() {
+    if (shares_network(data_.host_config)) {
+      ASSIGN_OR_RETURN(
+          auto other,
+          impl_.table.find(json::string_or(data_.host_config, "NetworkMode").substr(10)));
+      auto state = other->view();
+      if (!state.state.running()) {
+        return fail(Code::kConflict, "cannot join network of a non running container: {}",
+                    other->id);
+      }
+      netns_ = fmt::format("/proc/{}/ns/net", state.pid);
+      return {};
+    }
+    AttachRequest request;
+    request.container = container_->id;
+    request.container_name = data_.name;
+    request.hostname = json::string_or(data_.config, "Hostname");
+    request.endpoints = data_.endpoints;
+    ASSIGN_OR_RETURN(request.ports, ports_of(data_));
+    request.dns = json::strings_or_empty(data_.host_config, "Dns");
+    ASSIGN_OR_RETURN(attachment_, impl_.parts.networks.reserve(request));
+    reserved_ = true;
+    if (on_host_network(data_.host_config)) return {};
+    ASSIGN_OR_RETURN(netns_, impl_.parts.networks.create_netns(container_->id));
+    return {};
+  }
+
+  Status write_files() {
+    auto& networks = impl_.parts.networks;
+    std::string hostname = json::string_or(data_.config, "Hostname");
+    ASSIGN_OR_RETURN(
+        auto hosts,
+        networks.hosts(hostname, json::string_or(data_.config, "Domainname"), attachment_.endpoints,
+                       json::strings_or_empty(data_.host_config, "ExtraHosts")));
+    RETURN_IF_ERROR(write_own_file("hosts", hosts));
+    RETURN_IF_ERROR(write_own_file(
+        "resolv.conf", networks.resolv_conf(dns_of(data_.host_config), attachment_.endpoints)));
+    return write_own_file("hostname", hostname + "\n");
+  }
+
+  // Written in place: a container that shares the file sees the change.
+  Status write_own_file(const std::string& name, const std::string& text) {
+    std::string path = impl_.folders.file(container_->id, name);
+    ASSIGN_OR_RETURN(auto fd, open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644));
+    return write_all(fd, text);
+  }
+
+  Status make_spec() {
+    ASSIGN_OR_RETURN(auto layers, impl_.parts.images.layer_paths(container_->image));
+    ASSIGN_OR_RETURN(auto root,
+                     impl_.folders.mount_root(container_->id, layers,
+                                              json::bool_or(data_.host_config, "AutoRemove")));
+    root_ = std::make_unique<DetachedMount>(std::move(root));
+    SpecInputs inputs;
+    inputs.image_root = root_->root();
+    inputs.netns = netns_;
+    inputs.namespace_of = [this](const std::string& name, const std::string& kind) {
+      return namespace_of(name, kind);
+    };
+    ASSIGN_OR_RETURN(request_.spec, build_spec(container_->id, data_, inputs));
+    volumes_mounted_ = true;
+    ASSIGN_OR_RETURN(prepared_,
+                     impl_.mounts.prepare(data_.mounts, impl_.holder_of(container_->id)));
+    RETURN_IF_ERROR(add_own_files());
+    request_.spec.mounts.insert(request_.spec.mounts.end(), prepared_.mounts.begin(),
+                                prepared_.mounts.end());
+    return {};
+  }
+
+  Result<std::string> namespace_of(const std::string& name, const std::string& kind) {
+    ASSIGN_OR_RETURN(auto other, impl_.table.find(name));
+    auto state = other->view();
+    if (!state.state.running())
+      return fail(Code::kConflict, "cannot join {} of a non running container: {}", kind, name);
+    return fmt::format("/proc/{}/ns/{}", state.pid, kind);
+  }
+
+  // /etc/hosts and its kin are files of ours unless the user mounts something there.
+  Status add_own_files() {
+    own_files_.reserve(3);
+    bool shared = shares_network(data_.host_config);
+    for (const char* name : {"resolv.conf", "hostname", "hosts"}) {
+      std::string target = fmt::format("/etc/{}", name);
+      bool taken = std::any_of(data_.mounts.begin(), data_.mounts.end(),
+                               [&](const MountPoint& mount) { return mount.target == target; });
+      if (taken) continue;
+      ContainerId owner = container_->id;
+      if (shared && std::string_view(name) != "hostname") {
+        owner = ContainerId(json::string_or(data_.host_config, "NetworkMode").substr(10));
+      }
+      ASSIGN_OR_RETURN(auto file, open_file(impl_.folders.file(owner, name), O_PATH | O_NOFOLLOW));
+      ASSIGN_OR_RETURN(auto tree, DetachedMount::clone(file, "", false));
+      own_files_.push_back(std::move(tree));
+      ContainerMount mount;
+      mount.target = target;
+      mount.options = {"rprivate"};
+      mount.tree = own_files_.back().root();
+      request_.spec.mounts.push_back(std::move(mount));
+    }
+    return {};
+  }
+
+  Status create_processes() {
+    request_.id = container_->id;
+    request_.rootfs = root_->root();
+    request_.log_path = impl_.folders.log(container_->id);
+    request_.stdin_open = json::bool_or(data_.config, "OpenStdin");
+    request_.stdin_once = json::bool_or(data_.config, "StdinOnce");
+    // netavark takes far longer than the runtime: the two go on at the same time.
+    std::future<Status> network;
+    if (reserved_ && !netns_.empty()) {
+      network = std::async(std::launch::async,
+                           [this] { return impl_.parts.networks.set_up(container_->id, netns_); });
+    }
+    auto created = impl_.parts.runtime.create(request_);
+    Status network_status = network.valid() ? network.get() : Status();
+    if (!created) return tl::unexpected(std::move(created).error());
+    created_ = true;
+    pid_ = created->pid;
+    RETURN_IF_ERROR(network_status);
+    return impl_.watch_exit(container_, created->monitor);
+  }
+
+  void attach_waiting() {
+    std::vector<std::shared_ptr<AttachSession>> sessions;
+    {
+      std::lock_guard lock(impl_.attach_mutex);
+      auto found = impl_.waiting_attaches.find(container_->id);
+      if (found == impl_.waiting_attaches.end()) return;
+      sessions = std::move(found->second);
+      impl_.waiting_attaches.erase(found);
+    }
+    for (const auto& session : sessions) {
+      if (auto begun = session->begin(impl_.parts.runtime.container_directory(container_->id));
+          !begun) {
+        log::warn("container {}: attach: {}", container_->id, begun.error().message);
+      }
+    }
+  }
+
+  Status record() {
+    container_->change([&](ContainerData& data) {
+      data.state = ContainerState{};
+      data.state.status = ContainerStatus::kRunning;
+      data.state.started_at = now();
+      data.state.finished_at = data_.state.finished_at;
+      data.pid = pid_;
+      if (reserved_) data.endpoints = attachment_.endpoints;
+      data.ports = attachment_.ports;
+      data.started_before = true;
+    });
+    RETURN_IF_ERROR(impl_.table.save(*container_));
+    for (const auto& endpoint : attachment_.endpoints)
+      impl_.publish_network(endpoint, container_->id, "connect");
+    for (const auto& mount : data_.mounts) {
+      if (mount.type != MountType::kVolume) continue;
+      impl_.publish_volume("mount", VolumeName(mount.source),
+                           {{"container", container_->id.str()},
+                            {"destination", mount.target},
+                            {"driver", mount.driver},
+                            {"propagation", mount.propagation},
+                            {"read/write", mount.read_only ? "false" : "true"}});
+    }
+    impl_.publish(*container_, "start");
+    return {};
+  }
+
+  void undo() {
+    prepared_ = {};
+    own_files_.clear();
+    root_.reset();
+    if (volumes_mounted_) impl_.release_mounts(*container_);
+    if (created_) impl_.clean_up_after(container_);
+    if (reserved_) impl_.take_network_down(container_->id);
+  }
+
+  Engine::Impl& impl_;
+  ContainerPtr container_;
+  const ContainerData data_;
+  Attachment attachment_;
+  std::string netns_;
+  std::unique_ptr<DetachedMount> root_;
+  PreparedMounts prepared_;
+  std::vector<DetachedMount> own_files_;
+  CreateRequest request_;
+  pid_t pid_ = 0;
+  bool reserved_ = false;
+  bool volumes_mounted_ = false;
+  bool created_ = false;
+};
+
+}  // namespace
+
+Status Engine::Impl::launch(const ContainerPtr& container) {
+  return Launch(*this, container).run();
+}
+
+Status Engine::Impl::launch_or_note_failure(const ContainerPtr& container) {
+  auto status = launch(container);
+  if (status) return status;
+  end_waiting_attaches(container->id);
+  Error error = std::move(status).error();
+  int exit_code = start_failure_exit_code(error);
+  bool auto_remove = container->change([&](ContainerData& data) {
+    data.state.status = data.started_before ? ContainerStatus::kExited : ContainerStatus::kCreated;
+    data.state.exit_code = exit_code;
+    data.state.error = error.message;
+    return json::bool_or(data.host_config, "AutoRemove");
+  });
+  if (auto_remove) {
+    if (auto erased = erase(container, true); !erased) {
+      log::error("container {}: remove after failed start: {}", container->id,
+                 erased.error().message);
+    }
+  } else {
+    (void)table.save(
+        *container);  // the reason is told to the client; that it is not recorded changes nothing
+  }
+  container->notify_exit({exit_code, error.message});
+  return tl::unexpected(std::move(error));
+}
+
+void Engine::Impl::end_waiting_attaches(const ContainerId& id) {
+  std::vector<std::shared_ptr<AttachSession>> sessions;
+  {
+    std::lock_guard lock(attach_mutex);
+    auto found = waiting_attaches.find(id);
+    if (found == waiting_attaches.end()) return;
+    sessions = std::move(found->second);
+    waiting_attaches.erase(found);
+  }
+  for (const auto& session : sessions) session->abandon();
+}
+
+Result<Outcome> Engine::start(const std::string& name) {
+  auto& impl = *impl_;
+  ASSIGN_OR_RETURN(auto container, impl.table.find(name));
+  impl.cancel_restart(container->id);
+  auto guard = container->slot.acquire();
+  auto state = container->state();
+  if (state.status == ContainerStatus::kPaused) {
+    return fail(Code::kConflict, "cannot start a paused container, try unpause instead");
+  }
+  if (state.running()) return Outcome::kUnchanged;
+  if (state.status == ContainerStatus::kRemoving || state.status == ContainerStatus::kDead) {
+    return fail(Code::kConflict, "container is marked for removal and cannot be started");
+  }
+  container->change([](ContainerData& data) {
+    data.manually_stopped = false;
+    data.restart_count = 0;
+  });
+  RETURN_IF_ERROR(impl.launch_or_note_failure(container));
+  return Outcome::kDone;
+}
+
+}  // namespace holdfast
