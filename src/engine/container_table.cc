@@ -83,6 +83,12 @@ void ContainerTable::release_name(const std::string& name) {
   names_.erase(name);
 }
 
+bool ContainerTable::is_reserved(const ContainerId& id) const {
+  std::lock_guard lock(mutex_);
+  return std::any_of(names_.begin(), names_.end(),
+                     [&](const auto& entry) { return entry.second == id; });
+}
+
 Status ContainerTable::add(const ContainerPtr& container) {
   RETURN_IF_ERROR(save(*container));
   std::lock_guard lock(mutex_);

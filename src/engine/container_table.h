@@ -26,6 +26,8 @@ class ContainerTable {
   // Without a name, one is made up.
   Result<std::string> reserve_name(const std::string& wanted, const ContainerId& id);
   void release_name(const std::string& name);
+  // Whether a name is reserved for a container of this id, which may not be there yet.
+  bool is_reserved(const ContainerId& id) const;
 
   // Makes the container durable and visible. Its name must be reserved.
   Status add(const ContainerPtr& container);

@@ -51,6 +51,14 @@ struct Engine::Impl {
   // Runs `work` on the pool; stop() waits for it.
   void in_background(std::function<void()> work);
 
+  // Found by open(), dealt with by start_background(): containers that ended while no daemon
+  // watched, and what the runtime still has of containers that don't run.
+  std::vector<std::pair<ContainerPtr, ExitRecord>> ended_unwatched;
+  std::vector<ContainerId> leftovers;
+
+  // engine.cc: removes folders of containers that are not there.
+  void discard_orphans();
+
   // container_events.cc: publishes "type=container" with name, image and labels, and `more`.
   void publish(const Container& container, const std::string& action,
                std::map<std::string, std::string> more = {});
