@@ -18,6 +18,7 @@
 
 namespace holdfast {
 
+class HostNetwork;
 class Store;
 
 // What HostConfig.NetworkMode says. "" and "default" are the default bridge.
@@ -38,14 +39,12 @@ struct AddressPool {
 };
 
 struct NetworksOptions {
-  std::string exec_root;  // run-time state: "<exec-root>/netns", "<exec-root>/network"
-  std::string bridge =
-      "holdfast0";  // interface of the default bridge; "none": there is no default bridge
-  std::string bip;  // its address, "10.1.2.1/24"; empty: the first free pool
-  int mtu = 0;      // of the default bridge; 0: the kernel's
-  std::vector<AddressPool> pools;  // empty: Docker's
-  std::string netavark = "/usr/lib/podman/netavark";
-  std::string aardvark = "/usr/lib/podman/aardvark-dns";
+  std::string exec_root;             // run-time state: "<exec-root>/netns", "<exec-root>/network"
+  std::string bridge = "holdfast0";  // interface of the default bridge; "none": there is none
+  std::string bip;                   // its address, "10.1.2.1/24"; empty: the first free pool
+  int mtu = 0;                       // of the default bridge; 0: 1500
+  std::vector<AddressPool> pools;    // empty: Docker's
+  std::string aardvark = "/usr/lib/podman/aardvark-dns";  // missing: names don't resolve
 };
 
 // One entry of IPAM.Config. Empty text: ours to choose.
@@ -136,33 +135,42 @@ struct ContainerDns {
   std::vector<std::string> options;
 };
 
-// The networks of one daemon and who is attached to them; bridges, addresses, published ports,
+// The networks of one daemon and who is attached to them: bridges, addresses, published ports,
 // names. Created by the daemon's main after the Store, owned by it, and ended before it. Any thread
-// may call any method. Network definitions are records of the Store (RecordKind::kNetwork); who is
-// attached is run-time state below exec_root, which outlives the daemon and ends with a reboot.
+// may call any method; calls about one container are the caller's to put in order. Network
+// definitions are records of the Store (RecordKind::kNetwork); who is attached is run-time state
+// below exec_root, which outlives the daemon and ends with a reboot:
 //
-// A container's way:  create_netns → reserve → set_up → … → tear_down (→ remove_netns)
+//   <exec-root>/netns/<container id>[.n]         network namespaces, bind-mounted
+//   <exec-root>/network/attachments/<key>.json   an Attachment; <key>.gone: after leave()
+//   <exec-root>/network/names/<network id>       who is called what, for aardvark-dns
+//
+// A container's way:  create_netns → reserve → set_up → … → leave → tear_down
 //   reserve   decides everything (addresses, MACs, host ports) and costs microseconds, so that
 //             hosts and resolv.conf can be written and the container be created meanwhile
-//   set_up    makes it so with netavark: blocks ~50 ms, needs root
-//   tear_down undoes both: blocks up to ~250 ms, meant for a background thread; a container that
-//             wants the same host port or fixed address waits in its own reserve()
+//   set_up    makes it so: a few ms, ~15 ms more with published ports or names; needs root
+//   leave     from here on the container counts as gone: its host ports are free, networks don't
+//             list it. Microseconds
+//   tear_down takes down what leave() left, tens of ms, on a background thread. The container may
+//             be started anew before that: it gets a namespace of its own.
 class Networks {
  public:
   // Reads the records, creates the predefined networks at the first start, and takes the
   // attachments found below exec_root over as they are. Changes nothing on the host yet.
   static Result<std::unique_ptr<Networks>> open(NetworksOptions options, Store& store);
+  // The same on another idea of the host, for tests.
+  static Result<std::unique_ptr<Networks>> open_on(std::unique_ptr<HostNetwork> host,
+                                                   NetworksOptions options, Store& store);
   ~Networks();  // leaves everything on the host as it is
   Networks(const Networks&) = delete;
   Networks& operator=(const Networks&) = delete;
 
-  // After open(), once it is known which containers still run: keeps those attachments (their host
-  // ports are held again), tears the others down and sweeps namespaces nobody owns. What belongs to
-  // the dead is taken down before it returns only as far as needed to be invisible; the rest is
-  // done by sweep().
+  // After open(), once it is known which containers still run: holds their host ports again, and
+  // lets the others leave(). Milliseconds.
   Status restore(const std::set<ContainerId>& live);
-  // The slow part of restore(); blocks, for a background thread.
-  void sweep();
+  // The slow part of restore(), for a background thread: takes down what the dead left, and
+  // namespaces that nobody owned at restore(); writes packet filter and name server anew.
+  Status sweep();
 
   // --- networks ---
   struct Created {
@@ -193,26 +201,30 @@ class Networks {
                                      const std::set<NetworkId>& keep);
 
   // --- namespaces ---
-  // A new network namespace with `lo` up, kept alive by a bind mount on netns_path(). Needs root.
+  // A new network namespace with `lo` up, kept alive by a bind mount on the path returned. Needs
+  // root. tear_down() ends it, also for a container without networks.
   Result<std::string> create_netns(const ContainerId& container);
+
+  // The one in use; empty when there is none.
   std::string netns_path(const ContainerId& container) const;
-  // Missing is success.
-  Status remove_netns(const ContainerId& container);
 
   // --- attachments ---
-  // Gives the container its addresses and host ports, which are its own from here on until
-  // tear_down(). Networks none and host: the endpoint is listed, nothing more. kNotFound: unknown
-  // network; kInvalidArgument / kPermissionDenied: address taken, outside of the subnet; kInternal
-  // with Docker's words: port taken. After failure nothing is held.
+  // Gives the container its addresses and host ports, which are its own from here on until leave().
+  // Networks none and host: the endpoint is listed, nothing more. kNotFound: unknown network;
+  // kInvalidArgument, kPermissionDenied: the address asked for; kInternal with Docker's words: port
+  // taken. After failure nothing is held. An address that a leaving container still has is waited
+  // for.
   Result<Attachment> reserve(const AttachRequest& request);
-  // Makes a reservation real in the namespace at `netns`: one netavark call for all its networks.
-  // After failure the reservation is still there: tear_down() it.
+  // Makes a reservation real in the namespace at `netns`. After failure the reservation is still
+  // there: tear_down() it.
   Status set_up(const ContainerId& container, const std::string& netns);
-  // Ends the attachment and removes the namespace that create_netns made. Unknown containers are
-  // success.
+  void leave(const ContainerId& container);
+  // leave(), and then everything on the host that was the container's, its namespace included.
+  // Unknown containers are success.
   Status tear_down(const ContainerId& container);
-  // One network more or less for a running container. kPermissionDenied with Docker's words when it
-  // already is / is not connected. Blocks as set_up does. Returns the attachment as it is then.
+  // One network more or less for a container that is attached. kPermissionDenied with Docker's
+  // words when it already is / is not connected. Blocks as set_up does. Returns the attachment as
+  // it is then.
   Result<Attachment> connect(const ContainerId& container, const Endpoint& endpoint);
   Result<Attachment> disconnect(const ContainerId& container, std::string_view network);
   std::optional<Attachment> attachment(const ContainerId& container) const;
