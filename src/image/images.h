@@ -205,8 +205,9 @@ class Images {
 
   DiskUsage disk_usage() const;
 
- private:
   struct Impl;
+
+ private:
   explicit Images(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
