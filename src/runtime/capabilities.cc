@@ -23,10 +23,12 @@ std::string upper_case(std::string text) {
   return text;
 }
 
-// Every capability that the running kernel has, by number.
-std::vector<std::string> all_capabilities() {
+// Every capability that the running kernel has, by number; with `held`, only those in this
+// process's bounding set: no child of ours can have another.
+std::vector<std::string> all_capabilities(bool held) {
   std::vector<std::string> names;
   for (int number = 0; number < cap_max_bits(); ++number) {
+    if (held && cap_get_bound(static_cast<cap_value_t>(number)) != 1) continue;
     char* name = cap_to_name(static_cast<cap_value_t>(number));
     if (!name) continue;
     // A kernel newer than libcap has capabilities that libcap can only number.
@@ -61,14 +63,15 @@ Result<std::vector<std::string>> normalize(const std::vector<std::string>& names
 Result<std::vector<std::string>> effective_capabilities(const std::vector<std::string>& add,
                                                         const std::vector<std::string>& drop,
                                                         bool privileged) {
-  auto known = all_capabilities();
+  auto known = all_capabilities(false);
+  auto held = all_capabilities(true);
   ASSIGN_OR_RETURN(auto added, normalize(add, known, "CapAdd"));
   ASSIGN_OR_RETURN(auto dropped, normalize(drop, known, "CapDrop"));
-  if (privileged) return known;
+  if (privileged) return held;
   bool add_all = contains(added, "ALL");
   bool drop_all = contains(dropped, "ALL");
   std::vector<std::string> result;
-  for (const auto& name : known) {
+  for (const auto& name : held) {
     bool by_default = std::find(kDefaultCapabilities.begin(), kDefaultCapabilities.end(), name) !=
                       kDefaultCapabilities.end();
     bool wanted =

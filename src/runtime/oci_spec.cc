@@ -1,5 +1,7 @@
 #include "runtime/oci_spec.h"
 
+#include <sys/statvfs.h>
+
 #include <algorithm>
 #include <array>
 #include <numeric>
@@ -190,6 +192,24 @@ std::size_t depth(const std::string& path) {
   return static_cast<std::size_t>(std::count(path.begin(), path.end(), '/'));
 }
 
+// The flags of a detached mount as options: crun sets a bind's flags anew from its options, and
+// would make a read-only one writable.
+void add_flags(BorrowedFd tree, std::vector<std::string>& options) {
+  constexpr std::array<std::pair<unsigned long, const char*>, 5> kFlags = {
+      {{ST_RDONLY, "ro"},
+       {ST_NOSUID, "nosuid"},
+       {ST_NODEV, "nodev"},
+       {ST_NOEXEC, "noexec"},
+       {ST_NOATIME, "noatime"}}};
+  struct statvfs status = {};
+  if (::fstatvfs(tree.get(), &status) != 0) return;
+  for (auto [flag, word] : kFlags) {
+    if ((status.f_flag & flag) == 0) continue;
+    if (std::find(options.begin(), options.end(), word) == options.end())
+      options.emplace_back(word);
+  }
+}
+
 // The container's own mounts with their sources filled in, parents before children.
 std::vector<ContainerMount> own_mounts(const ContainerSpec& spec,
                                        const std::vector<std::string>& stage_paths) {
@@ -199,6 +219,7 @@ std::vector<ContainerMount> own_mounts(const ContainerSpec& spec,
     CHECK(i < stage_paths.size());
     mounts[i].type = "bind";
     mounts[i].source = stage_paths[i];
+    add_flags(mounts[i].tree, mounts[i].options);
   }
   std::stable_sort(mounts.begin(), mounts.end(),
                    [](const ContainerMount& left, const ContainerMount& right) {
