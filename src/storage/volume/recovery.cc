@@ -1,0 +1,203 @@
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/random.h"
+#include "storage/copy/directory_reader.h"
+#include "storage/copy/tree_remove.h"
+#include "storage/volume/volumes_impl.h"
+
+// What open() does. Reads the store's table and three directories, and looks at
+// single volumes only where the two disagree, so that 16,000 volumes cost no
+// more than their names. Doing it twice changes nothing more.
+namespace holdfast {
+namespace {
+
+Result<std::vector<std::string>> names_in(BorrowedFd directory) {
+  std::vector<std::string> names;
+  ASSIGN_OR_RETURN(auto readable, open_directory(directory, ""));
+  while (true) {
+    ASSIGN_OR_RETURN(auto batch, read_batch(readable));
+    if (!batch)
+      break;
+    while (auto entry = batch->next())
+      names.emplace_back(entry->name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool has(const std::vector<std::string> &sorted, const std::string &name) {
+  return std::binary_search(sorted.begin(), sorted.end(), name);
+}
+
+} // namespace
+
+Result<Volume> read_sidecar(BorrowedFd directory) {
+  ASSIGN_OR_RETURN(auto file, open_file_at(directory, layout::kSidecar,
+                                           O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  ASSIGN_OR_RETURN(auto text, read_all(file, 1 << 20));
+  return Volume::from_json(text);
+}
+
+Status Volumes::Impl::recover() {
+  RETURN_IF_ERROR(load_records());
+  std::vector<std::string> names;
+  RETURN_IF_ERROR(compare_directories(names));
+  RETURN_IF_ERROR(sort_trash());
+  report_missing(names);
+  keep_reserves();
+  return sweep_staging();
+}
+
+Status Volumes::Impl::load_records() {
+  ASSIGN_OR_RETURN(auto records, store.all(RecordKind::kVolume));
+  for (const auto &record : records) {
+    auto volume = Volume::from_json(record.document);
+    if (!volume || volume->name.str() != record.key) {
+      // Its sidecar has it, if the directory is there.
+      warnings.push_back(fmt::format(
+          "record of volume \"{}\" is damaged: rebuilt from its own "
+          "directory",
+          record.key));
+      continue;
+    }
+    volume->mountpoint = directories.mountpoint(volume->name);
+    // Records come ordered by name, as the map is: each goes to the end.
+    entries.emplace_hint(entries.end(), record.key, VolumeEntry{})
+        ->second.volume = std::make_shared<const Volume>(std::move(*volume));
+  }
+  return {};
+}
+
+Status Volumes::Impl::compare_directories(std::vector<std::string> &names) {
+  ASSIGN_OR_RETURN(names, names_in(directories.volumes));
+  for (const auto &name : names) {
+    if (!entries.contains(name))
+      adopt(name);
+  }
+  return {};
+}
+
+// Volumes whose data is gone (a disk not mounted, perhaps) stay on record:
+// mounting them fails, and nothing is made in their place.
+void Volumes::Impl::report_missing(const std::vector<std::string> &names) {
+  constexpr std::size_t kNamed = 5;
+  std::size_t missing = 0;
+  std::string named;
+  for (const auto &[name, entry] : entries) {
+    if (has(names, name) || ++missing > kNamed)
+      continue;
+    named += fmt::format("{}\"{}\"", named.empty() ? "" : ", ", name);
+  }
+  if (missing == 0)
+    return;
+  warnings.push_back(fmt::format(
+      "the data of {} of {} volumes is missing from \"{}/volumes\": {}{}",
+      missing, entries.size(), directories.root, named,
+      missing > kNamed ? ", …" : ""));
+}
+
+// A directory the table doesn't know: a creation whose row was not committed
+// yet, or a table that was lost.
+void Volumes::Impl::adopt(const std::string &name) {
+  auto directory = open_file_at(directories.volumes, name,
+                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!directory) {
+    if (directory.error().sys_errno != ENOTDIR)
+      warnings.push_back(
+          fmt::format("volume \"{}\": {}", name, directory.error().message));
+    return;
+  }
+  auto volume = read_sidecar(*directory);
+  if (!volume) {
+    if (!discard_leftover(name))
+      warnings.push_back(fmt::format(
+          "\"{}/volumes/{}\" has no valid record and is left alone: {}",
+          directories.root, name, volume.error().message));
+    return;
+  }
+  if (volume->name.str() != name) {
+    warnings.push_back(fmt::format(
+        "\"{}/volumes/{}\" is left alone: its record is of volume \"{}\"",
+        directories.root, name, volume->name));
+    return;
+  }
+  index.put(name, volume->to_json());
+  volume->mountpoint = directories.mountpoint(volume->name);
+  entries[name].volume = std::make_shared<const Volume>(std::move(*volume));
+}
+
+// A creation that lost its record's bytes to a power cut, before anybody was
+// told of it. rmdir(2) takes only what is empty, so that nothing else can be
+// lost here.
+bool Volumes::Impl::discard_leftover(const std::string &name) {
+  auto directory = open_file_at(directories.volumes, name,
+                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!directory)
+    return false;
+  struct stat sidecar = {};
+  bool there = ::fstatat(directory->get(), layout::kSidecar, &sidecar,
+                         AT_SYMLINK_NOFOLLOW) == 0;
+  if (!there || sidecar.st_size != 0)
+    return false;
+  if (::unlinkat(directory->get(), layout::kData, AT_REMOVEDIR) != 0 &&
+      errno != ENOENT)
+    return false;
+  return ::unlinkat(directory->get(), layout::kSidecar, 0) == 0 &&
+         ::unlinkat(directories.volumes.get(), name.c_str(), AT_REMOVEDIR) == 0;
+}
+
+Status Volumes::Impl::sort_trash() {
+  ASSIGN_OR_RETURN(auto names, names_in(directories.trash));
+  for (const auto &id : names) {
+    if (!id.starts_with(layout::kVolumePrefix))
+      continue;
+    auto finish = [this, id] {
+      janitors.submit([this, id] { delete_trash(id, true); });
+    };
+    auto directory = open_file_at(directories.trash, id,
+                                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!directory || is_empty(*directory).value_or(false))
+      continue;
+    auto removed = read_sidecar(*directory);
+    auto found = removed ? entries.find(removed->name.str()) : entries.end();
+    if (found == entries.end() || found->second.volume->id != removed->id) {
+      finish();
+      continue;
+    }
+    index.erase(found->first, finish);
+    entries.erase(found);
+  }
+  return {};
+}
+
+Status Volumes::Impl::sweep_staging() {
+  ASSIGN_OR_RETURN(auto names, names_in(directories.staging));
+  for (const auto &name : names) {
+    bool fill = name.starts_with(layout::kFillPrefix);
+    if (fill && name.ends_with(layout::kMarkerSuffix)) {
+      auto path = fmt::format("{}/staging/{}", directories.root, name);
+      auto text = read_file(path);
+      auto marker = text ? json::parse_object(*text)
+                         : Result<json::Object>(json::Object{});
+      auto found =
+          entries.find(marker ? json::string_or(*marker, "volume") : "");
+      if (found != entries.end() && found->second.volume)
+        found->second.unfinished_fill = json::string_or(*marker, "id");
+      else
+        RETURN_IF_ERROR(remove_file(path));
+      continue;
+    }
+    if (fill || name.starts_with(layout::kVolumePrefix))
+      delete_staged(name);
+  }
+  return {};
+}
+
+} // namespace holdfast
