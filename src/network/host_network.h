@@ -81,9 +81,8 @@ class HostNetwork {
   virtual Status reload_names(const std::string& directory,
                               const std::vector<IpAddress>& addresses) = 0;
 
-  // The host's /etc/resolv.conf and /etc/hosts.
+  // The resolv.conf that leads to the host's name servers.
   virtual std::string resolv_conf() = 0;
-  virtual std::string hosts() = 0;
 };
 
 // The real one: rtnetlink, iptables-restore, aardvark-dns. Needs root for all that changes

@@ -240,7 +240,6 @@ class KernelNetwork final : public HostNetwork {
     if (text.find("nameserver 127.0.0.53") == std::string::npos) return text;
     return read_file("/run/systemd/resolve/resolv.conf").value_or(text);
   }
-  std::string hosts() override { return read_file("/etc/hosts").value_or(""); }
 
  private:
   Status start_names(const std::string& directory);
