@@ -16,6 +16,13 @@ if(HOLDFAST_SANITIZE)
   add_compile_options(-fsanitize=${HOLDFAST_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${HOLDFAST_SANITIZE})
 endif()
+if(HOLDFAST_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Asio has fences, which GCC's sanitizer doesn't follow and warns of.
+  add_compile_options(-Wno-tsan)
+endif()
+if(HOLDFAST_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 
 # holdfast_library(NAME deps...): a static library of every .cc file of the calling folder (sub-folders
 # included, unless they have a CMakeLists.txt of their own) that isn't a test, and NAME_test from the *_test.cc

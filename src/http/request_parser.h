@@ -36,7 +36,7 @@ class RequestParser {
   // again with more behind it. Stops after the head, and after the request's end.
   Result<std::size_t> feed(std::string_view bytes);
 
-  bool head_done() const;
+  bool head_done() const { return head_done_; }
   bool done() const;  // head and body
   const RequestHead& head() const;
 
@@ -45,11 +45,14 @@ class RequestParser {
 
  private:
   class Parser;
+  struct Body;
   Result<std::size_t> feed_head(std::string_view bytes);
 
   const std::size_t head_limit_;
   std::size_t searched_ = 0;  // of the head's bytes, for its end
+  bool head_done_ = false;
   std::unique_ptr<Parser> parser_;
+  std::unique_ptr<Body> body_;
 };
 
 }  // namespace holdfast::http

@@ -50,7 +50,8 @@ Peer describe_peer(int socket, const sockaddr_storage& address, socklen_t size) 
 }  // namespace
 
 // What the server is, on the loop's thread. Listeners are set before it starts.
-class Server::Core : public ConnectionOwner, public std::enable_shared_from_this<Server::Core> {
+class Server::Core final : public ConnectionOwner,
+                           public std::enable_shared_from_this<Server::Core> {
  public:
   Core(EventLoop& loop, ThreadPool& requests, ThreadPool& transfers, Router router,
        ServerOptions options)

@@ -120,6 +120,16 @@ TEST_F(ServerTest, takes_a_request_byte_by_byte) {
   EXPECT_TRUE(client.read_reply().ends_with("\r\n\r\nabcde"));
 }
 
+TEST_F(ServerTest, survives_an_empty_chunked_body_that_comes_in_pieces) {
+  server_.start();
+  auto client = server_.connect();
+  for (char c : std::string("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                            "0\r\n\r\n"))
+    client.send({&c, 1});
+  EXPECT_THAT(client.read_reply(), HasSubstr("Content-Length: 0\r\n"));
+  EXPECT_TRUE(client.ask(get("/_ping")).ends_with("OK"));
+}
+
 // Each of these is read differently by some parser: a proxy or policy in front would see another
 // request than we do.
 TEST_F(ServerTest, refuses_requests_that_can_be_read_in_two_ways) {
@@ -160,6 +170,12 @@ TEST_F(ServerTest, refuses_requests_that_can_be_read_in_two_ways) {
        start + "Transfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n"},
       {"a chunk size beyond 64 bits",
        start + "Transfer-Encoding: chunked\r\n\r\n10000000000000001\r\na\r\n0\r\n\r\n"},
+      {"a bare line feed after a chunk size",
+       start + "Transfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n"},
+      {"a chunk size with a space",
+       start + "Transfer-Encoding: chunked\r\n\r\n3 \r\nabc\r\n0\r\n\r\n"},
+      {"a chunk size with a sign",
+       start + "Transfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n"},
       {"endless chunk extensions",
        start + "Transfer-Encoding: chunked\r\n\r\n1;" + std::string(20000, 'x')},
       {"an expectation we don't know", start + "Expect: fireworks\r\nContent-Length: 0\r\n\r\n"},
