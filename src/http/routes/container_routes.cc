@@ -26,7 +26,8 @@ Result<Reply> create(Engine& engine, const Request& request) {
   wanted.api_version = to_string(request.version);
   ASSIGN_OR_RETURN(wanted.body, json_body(request));
   ASSIGN_OR_RETURN(auto made, engine.create(wanted));
-  return Reply::json(json::Object{{"Id", made.id.str()}, {"Warnings", json::from_strings(made.warnings)}}, 201);
+  return Reply::json(
+      json::Object{{"Id", made.id.str()}, {"Warnings", json::from_strings(made.warnings)}}, 201);
 }
 
 Result<Reply> list(Engine& engine, const Request& request) {
@@ -46,15 +47,19 @@ Result<Reply> resize(Engine& engine, const Request& request) {
   if (height < 0 || width < 0 || height > 65535 || width > 65535) {
     return fail(Code::kInvalidArgument, "invalid terminal size {}x{}", height, width);
   }
-  RETURN_IF_ERROR(engine.resize(request.param("id"), static_cast<unsigned>(height), static_cast<unsigned>(width)));
+  RETURN_IF_ERROR(engine.resize(request.param("id"), static_cast<unsigned>(height),
+                                static_cast<unsigned>(width)));
   return Reply::empty(200);
 }
 
 }  // namespace
 
 void add_container_routes(Router& router, Engine& engine) {
-  auto add = [&](const char* method, const char* pattern, Result<Reply> (*handler)(Engine&, const Request&)) {
-    router.add_simple(method, pattern, [&engine, handler](const Request& request) { return handler(engine, request); });
+  auto add = [&](const char* method, const char* pattern,
+                 Result<Reply> (*handler)(Engine&, const Request&)) {
+    router.add_simple(method, pattern, [&engine, handler](const Request& request) {
+      return handler(engine, request);
+    });
   };
   add("GET", "/containers/json", list);
   add("POST", "/containers/create", create);
@@ -68,7 +73,8 @@ void add_container_routes(Router& router, Engine& engine) {
     return Reply::json(container);
   });
   add("GET", "/containers/{id}/top", [](Engine& e, const Request& request) -> Result<Reply> {
-    ASSIGN_OR_RETURN(auto processes, e.top(request.param("id"), request.query.get("ps_args", "-ef")));
+    ASSIGN_OR_RETURN(auto processes,
+                     e.top(request.param("id"), request.query.get("ps_args", "-ef")));
     return Reply::json(processes);
   });
   add("GET", "/containers/{id}/changes", [](Engine& e, const Request& request) -> Result<Reply> {
@@ -81,7 +87,8 @@ void add_container_routes(Router& router, Engine& engine) {
   });
   add("POST", "/containers/{id}/stop", [](Engine& e, const Request& request) -> Result<Reply> {
     ASSIGN_OR_RETURN(auto timeout, stop_timeout(request));
-    ASSIGN_OR_RETURN(auto outcome, e.stop(request.param("id"), timeout, request.query.get("signal")));
+    ASSIGN_OR_RETURN(auto outcome,
+                     e.stop(request.param("id"), timeout, request.query.get("signal")));
     return outcome_reply(outcome);
   });
   add("POST", "/containers/{id}/restart", [](Engine& e, const Request& request) -> Result<Reply> {
@@ -105,8 +112,8 @@ void add_container_routes(Router& router, Engine& engine) {
     return Reply::json(json::Object{{"Warnings", json::from_strings(warnings)}});
   });
   add("DELETE", "/containers/{id}", [](Engine& e, const Request& request) {
-    return no_content(
-        e.remove(request.param("id"), {.force = request.query.flag("force"), .volumes = request.query.flag("v")}));
+    return no_content(e.remove(request.param("id"), {.force = request.query.flag("force"),
+                                                     .volumes = request.query.flag("v")}));
   });
 }
 

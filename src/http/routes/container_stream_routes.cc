@@ -42,11 +42,13 @@ Status logs(Engine& engine, const Request& request, Responder& responder) {
   ASSIGN_OR_RETURN(options.until, log_moment(request, "until"));
   // Anything that is no number means all, as for Docker.
   std::string tail = request.query.get("tail", "all");
-  if (!tail.empty() && tail.find_first_not_of("0123456789") == std::string::npos && tail.size() < 10) {
+  if (!tail.empty() && tail.find_first_not_of("0123456789") == std::string::npos &&
+      tail.size() < 10) {
     options.tail = std::stoul(tail);
   }
   return engine.logs(request.param("id"), options, [&](bool tty) {
-    return make_client_output(responder.stream(200, {{"Content-Type", stream_type(request, tty)}}), tty);
+    return make_client_output(responder.stream(200, {{"Content-Type", stream_type(request, tty)}}),
+                              tty);
   });
 }
 
@@ -57,18 +59,21 @@ Result<WaitCondition> wait_condition(const std::string& text) {
   return fail(Code::kInvalidArgument, "invalid condition: \"{}\"", text);
 }
 
-// The head goes out at once: `docker run` starts the container only when it knows that its wait has begun.
+// The head goes out at once: `docker run` starts the container only when it knows that its wait has
+// begun.
 Status wait(Engine& engine, const Request& request, Responder& responder) {
   ASSIGN_OR_RETURN(auto condition, wait_condition(request.query.get("condition")));
   ASSIGN_OR_RETURN(auto info, engine.inspect(request.param("id"), false));
-  auto writer = std::make_shared<StreamWriter>(responder.stream(200, {{"Content-Type", "application/json"}}));
+  auto writer =
+      std::make_shared<StreamWriter>(responder.stream(200, {{"Content-Type", "application/json"}}));
   auto subscription = std::make_shared<Subscription>();
-  auto waiting = engine.wait(json::string_or(info, "Id"), condition, [writer](const WaitResult& result) {
-    json::Object body{{"StatusCode", result.exit_code}};
-    if (!result.error.empty()) body["Error"] = json::Object{{"Message", result.error}};
-    (void)writer->try_write(json::serialize(body) + "\n");
-    writer->finish();
-  });
+  auto waiting =
+      engine.wait(json::string_or(info, "Id"), condition, [writer](const WaitResult& result) {
+        json::Object body{{"StatusCode", result.exit_code}};
+        if (!result.error.empty()) body["Error"] = json::Object{{"Message", result.error}};
+        (void)writer->try_write(json::serialize(body) + "\n");
+        writer->finish();
+      });
   if (!waiting) {
     // Removed between the two: that, too, is an end.
     (void)writer->try_write("{\"StatusCode\":0}\n");
@@ -76,9 +81,9 @@ Status wait(Engine& engine, const Request& request, Responder& responder) {
     return {};
   }
   *subscription = std::move(*waiting);
-  // Lives with the writer's callback: a client that goes away takes its wait along.
+  // A client that goes away takes its wait along. The container keeps the writer until then, or
+  // until the end.
   writer->on_close([subscription] { subscription->cancel(); });
-  keep_until_done(writer, subscription);
   return {};
 }
 
@@ -91,8 +96,14 @@ json::Object previous_as_precpu(const json::Object& previous, json::Object curre
 // Samples once a second on the loop's timer until the client leaves or the container ends.
 class StatsStream : public std::enable_shared_from_this<StatsStream> {
  public:
-  StatsStream(Engine& engine, EventLoop& loop, std::string id, StreamWriter writer, bool once, json::Object first)
-      : engine_(engine), loop_(loop), id_(std::move(id)), writer_(std::move(writer)), once_(once), last_(std::move(first)) {}
+  StatsStream(Engine& engine, EventLoop& loop, std::string id, StreamWriter writer, bool once,
+              json::Object first)
+      : engine_(engine),
+        loop_(loop),
+        id_(std::move(id)),
+        writer_(std::move(writer)),
+        once_(once),
+        last_(std::move(first)) {}
 
   void begin() {
     if (!once_) (void)writer_.try_write(json::serialize(last_) + "\n");
@@ -138,28 +149,35 @@ Status stats(Engine& engine, EventLoop& loop, const Request& request, Responder&
   }
   std::string id = json::string_or(first, "id");
   auto writer = responder.stream(200, {{"Content-Type", "application/json"}});
-  std::make_shared<StatsStream>(engine, loop, id, std::move(writer), !stream, std::move(first))->begin();
+  std::make_shared<StatsStream>(engine, loop, id, std::move(writer), !stream, std::move(first))
+      ->begin();
   return {};
 }
 
 }  // namespace
 
 void add_container_stream_routes(Router& router, Engine& engine, EventLoop& loop) {
-  auto add = [&](const char* method, const char* pattern, std::function<Status(const Request&, Responder&)> handler) {
+  auto add = [&](const char* method, const char* pattern,
+                 std::function<Status(const Request&, Responder&)> handler) {
     router.add(method, pattern, [handler](Request request, Responder responder) {
       if (auto status = handler(request, responder); !status) responder.send_error(status.error());
     });
   };
-  add("POST", "/containers/{id}/attach",
-      [&engine](const Request& request, Responder& responder) { return attach(engine, request, responder); });
-  add("GET", "/containers/{id}/logs",
-      [&engine](const Request& request, Responder& responder) { return logs(engine, request, responder); });
-  add("POST", "/containers/{id}/wait",
-      [&engine](const Request& request, Responder& responder) { return wait(engine, request, responder); });
-  add("GET", "/containers/{id}/stats", [&engine, &loop](const Request& request, Responder& responder) {
-    return stats(engine, loop, request, responder);
+  add("POST", "/containers/{id}/attach", [&engine](const Request& request, Responder& responder) {
+    return attach(engine, request, responder);
   });
-  router.add_unbuilt("GET", "/containers/{id}/attach/ws", "attaching by WebSocket is not supported");
+  add("GET", "/containers/{id}/logs", [&engine](const Request& request, Responder& responder) {
+    return logs(engine, request, responder);
+  });
+  add("POST", "/containers/{id}/wait", [&engine](const Request& request, Responder& responder) {
+    return wait(engine, request, responder);
+  });
+  add("GET", "/containers/{id}/stats",
+      [&engine, &loop](const Request& request, Responder& responder) {
+        return stats(engine, loop, request, responder);
+      });
+  router.add_unbuilt("GET", "/containers/{id}/attach/ws",
+                     "attaching by WebSocket is not supported");
 }
 
 }  // namespace holdfast::http

@@ -10,7 +10,8 @@ namespace {
 template <typename Connection>
 bool write_framed(Connection& connection, bool tty, OutputStream stream, std::string_view bytes) {
   if (tty) return connection.try_write(bytes);
-  auto kind = stream == OutputStream::kStdout ? wire::StreamKind::kStdout : wire::StreamKind::kStderr;
+  auto kind =
+      stream == OutputStream::kStdout ? wire::StreamKind::kStdout : wire::StreamKind::kStderr;
   return connection.try_write(wire::encode_frame(kind, bytes));
 }
 
@@ -20,7 +21,9 @@ class WriterOutput : public ClientOutput {
   bool try_write(OutputStream stream, std::string_view bytes) override {
     return write_framed(writer_, tty_, stream, bytes);
   }
-  void when_writable(std::function<void()> ready) override { writer_.when_writable(std::move(ready)); }
+  void when_writable(std::function<void()> ready) override {
+    writer_.when_writable(std::move(ready));
+  }
   void on_close(std::function<void()> gone) override { writer_.on_close(std::move(gone)); }
   bool open() const override { return writer_.open(); }
   void finish() override { writer_.finish(); }
@@ -36,7 +39,9 @@ class DuplexClient : public ClientDuplex {
   bool try_write(OutputStream stream, std::string_view bytes) override {
     return write_framed(duplex_, tty_, stream, bytes);
   }
-  void when_writable(std::function<void()> ready) override { duplex_.when_writable(std::move(ready)); }
+  void when_writable(std::function<void()> ready) override {
+    duplex_.when_writable(std::move(ready));
+  }
   void on_close(std::function<void()> gone) override { duplex_.on_close(std::move(gone)); }
   bool open() const override { return duplex_.open(); }
   void finish() override { duplex_.close(); }
@@ -51,7 +56,9 @@ class DuplexClient : public ClientDuplex {
 
 }  // namespace
 
-Result<wire::Filters> filters_of(const Request& request) { return wire::decode_filters(request.query.get("filters")); }
+Result<wire::Filters> filters_of(const Request& request) {
+  return wire::decode_filters(request.query.get("filters"));
+}
 
 std::unique_ptr<ClientOutput> make_client_output(StreamWriter writer, bool tty) {
   return std::make_unique<WriterOutput>(std::move(writer), tty);
@@ -62,11 +69,15 @@ std::unique_ptr<ClientDuplex> make_client_duplex(Duplex duplex, bool tty) {
 }
 
 archive::Source upload_source(std::shared_ptr<BodyReader> upload) {
-  return [upload = std::move(upload)](char* buffer, std::size_t size) { return upload->read(buffer, size); };
+  return [upload = std::move(upload)](char* buffer, std::size_t size) {
+    return upload->read(buffer, size);
+  };
 }
 
 LateStream::LateStream(Responder responder, HeaderList headers)
-    : responder_(std::move(responder)), headers_(std::move(headers)), cancellation_(std::make_shared<Cancellation>()) {
+    : responder_(std::move(responder)),
+      headers_(std::move(headers)),
+      cancellation_(std::make_shared<Cancellation>()) {
   responder_.on_close([cancellation = cancellation_] { cancellation->cancel(); });
 }
 
@@ -93,7 +104,8 @@ void LateStream::finish(const Status& status, bool json_errors) {
   }
   if (!status) {
     const auto& message = status.error().message;
-    write_line(json::serialize(json::Object{{"errorDetail", json::Object{{"message", message}}}, {"error", message}}));
+    write_line(json::serialize(
+        json::Object{{"errorDetail", json::Object{{"message", message}}}, {"error", message}}));
   }
   if (!writer_) writer_.emplace(responder_.stream(200, headers_));
   writer_->finish();

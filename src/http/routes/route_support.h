@@ -28,8 +28,8 @@ std::unique_ptr<ClientDuplex> make_client_duplex(Duplex duplex, bool tty);
 // An upload as an archive is read from.
 archive::Source upload_source(std::shared_ptr<BodyReader> upload);
 
-// A body of unknown length whose head is sent with its first byte, so that a failure before it still is a proper error
-// answer. One owner; for one thread at a time.
+// A body of unknown length whose head is sent with its first byte, so that a failure before it
+// still is a proper error answer. One owner; for one thread at a time.
 class LateStream {
  public:
   LateStream(Responder responder, HeaderList headers);
@@ -37,11 +37,14 @@ class LateStream {
   archive::Sink sink();
   // A line of JSON.
   void write_line(std::string_view json);
-  void add_header(std::string name, std::string value) { headers_.emplace_back(std::move(name), std::move(value)); }
+  void add_header(std::string name, std::string value) {
+    headers_.emplace_back(std::move(name), std::move(value));
+  }
   // Set when the client goes away.
   const Cancellation& cancellation() const { return *cancellation_; }
 
-  // Ends the answer. A failure before the first byte is answered as one; after it as a line of Docker's progress stream
+  // Ends the answer. A failure before the first byte is answered as one; after it as a line of
+  // Docker's progress stream
   // ({"errorDetail":…}) with `json_errors`, else the connection is cut.
   void finish(const Status& status, bool json_errors);
 

@@ -6,7 +6,8 @@
 
 namespace holdfast::http {
 
-// The table of all routes of the Docker Engine API, each thin over the engine. Engine and loop must outlive the server.
+// The table of all routes of the Docker Engine API, each thin over the engine. Engine and loop must
+// outlive the server.
 Router make_routes(Engine& engine, EventLoop& loop);
 
 // One file per resource.
