@@ -358,6 +358,7 @@ Status Networks::Impl::plug(const Attachment& attachment, const Endpoint& endpoi
     plan.isolated =
         !network->record.option(kOptionIcc).empty() && !network->record.option_on(kOptionIcc);
   }
+  plan.hairpin = !attachment.ports.empty();
   plan.host_name = cable_name(endpoint);
   plan.netns = attachment.netns;
   plan.name = endpoint.interface;

@@ -36,6 +36,9 @@ struct CablePlan {
   std::vector<IpAddress> default_routes;
   int mtu = 0;
   bool isolated = false;  // no traffic to other isolated ports of the same bridge
+  // Whether the container may meet itself at the bridge: it does when it asks for its own published
+  // port and the kernel's br_netfilter redirects that before it is routed.
+  bool hairpin = false;
 };
 
 // The host's network as Networks needs it: the one seam between its logic and the kernel. Any

@@ -276,9 +276,9 @@ Status KernelNetwork::plug(const CablePlan& plan) {
   ASSIGN_OR_RETURN(const std::optional<int> bridge, host.link_index(plan.bridge));
   if (!bridge) return fail(Code::kNotFound, "bridge \"{}\" not found", plan.bridge);
   RETURN_IF_ERROR(host.create_veth(plan.host_name, *bridge, plan.name, netns, plan.mac, plan.mtu));
-  if (plan.isolated) {
+  if (plan.isolated || plan.hairpin) {
     ASSIGN_OR_RETURN(const std::optional<int> port, host.link_index(plan.host_name));
-    if (port) RETURN_IF_ERROR(host.isolate_port(*port));
+    if (port) RETURN_IF_ERROR(host.set_port(*port, plan.isolated, plan.hairpin));
   }
   ASSIGN_OR_RETURN(Rtnetlink inside, Rtnetlink::open_in(netns));
   ASSIGN_OR_RETURN(const std::optional<int> link, inside.link_index(plan.name));

@@ -209,14 +209,15 @@ Status Rtnetlink::set_up(int link) {
   return check(request(message), "bring up interface", std::to_string(link));
 }
 
-Status Rtnetlink::isolate_port(int link) {
+Status Rtnetlink::set_port(int link, bool isolated, bool hairpin) {
   ifinfomsg message_header = link_message(link);
   message_header.ifi_family = AF_BRIDGE;
   Message message(RTM_SETLINK, 0, message_header);
   const std::size_t port = message.begin(IFLA_PROTINFO | NLA_F_NESTED);
-  message.add_byte(IFLA_BRPORT_ISOLATED, 1);
+  message.add_byte(IFLA_BRPORT_ISOLATED, isolated);
+  message.add_byte(IFLA_BRPORT_MODE, hairpin);
   message.end(port);
-  return check(request(message), "isolate interface", std::to_string(link));
+  return check(request(message), "set up bridge port", std::to_string(link));
 }
 
 Status Rtnetlink::delete_link(const std::string& name) {

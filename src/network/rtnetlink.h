@@ -27,8 +27,9 @@ class Rtnetlink {
                      BorrowedFd peer_netns, const std::string& peer_mac, int mtu);
   Status set_mac(int link, const std::string& mac);
   Status set_up(int link);
-  // Whether this port of a bridge keeps apart from other isolated ones.
-  Status isolate_port(int link);
+  // How a bridge treats this port: `isolated` ones exchange nothing, `hairpin` sends back what came
+  // from it.
+  Status set_port(int link, bool isolated, bool hairpin);
   // Missing is success.
   Status delete_link(const std::string& name);
   // What is there already is success.
