@@ -114,6 +114,18 @@ Result<Response> EngineClient::open(Request request, std::string_view path, cons
   return response;
 }
 
+Result<Stream> EngineClient::begin(Request request, std::string_view path, const Query& query) {
+  ASSIGN_OR_RETURN(auto version, api_version());
+  request.target = with_query(fmt::format("/v{}{}", version, path), query);
+  return begin_request(endpoint_, request);
+}
+
+Result<json::Value> EngineClient::finish(Stream stream) {
+  ASSIGN_OR_RETURN(auto response, read_response(std::move(stream)));
+  if (response.status() >= 400) return daemon_error(response);
+  return json_body(std::move(response));
+}
+
 Result<json::Value> EngineClient::get(std::string_view path, const Query& query) {
   ASSIGN_OR_RETURN(auto response, open(Request{}, path, query));
   return json_body(std::move(response));

@@ -48,6 +48,9 @@ class EngineClient {
 
   // A response to be read as it comes.
   Result<Response> open(Request request, std::string_view path, const Query& query = {});
+  // A request whose answer is taken later, by finish(): for many under way at once.
+  Result<Stream> begin(Request request, std::string_view path, const Query& query = {});
+  Result<json::Value> finish(Stream stream);
   // Attach and exec: the raw stream of an upgraded connection, and its media type.
   struct Hijacked {
     Stream stream;

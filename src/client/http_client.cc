@@ -51,7 +51,7 @@ Status send_chunks(Stream& stream, const ByteSource& source) {
   }
 }
 
-Result<Response> read_head(Stream stream) {
+Result<Response> read_head(Stream stream, bool has_body) {
   while (true) {
     auto first = stream.read_line();
     if (!first) {
@@ -73,7 +73,7 @@ Result<Response> read_head(Stream stream) {
       headers.emplace_back(line.substr(0, colon), value);
     }
     if (status >= 200 || status == 101)
-      return Response(status, std::move(headers), std::move(stream));
+      return Response(status, std::move(headers), std::move(stream), has_body);
   }
 }
 
@@ -121,13 +121,13 @@ Result<std::string> Stream::read_line() {
   }
 }
 
-Response::Response(int status, Headers headers, Stream stream)
+Response::Response(int status, Headers headers, Stream stream, bool has_body)
     : status_(status), headers_(std::move(headers)), stream_(std::move(stream)) {
   std::string length = header("Content-Length");
-  if (equal_ignoring_case(header("Transfer-Encoding"), "chunked")) {
-    framing_ = Framing::kChunked;
-  } else if (status == 204 || status == 304) {
+  if (!has_body || status == 204 || status == 304) {
     framing_ = Framing::kNone;
+  } else if (equal_ignoring_case(header("Transfer-Encoding"), "chunked")) {
+    framing_ = Framing::kChunked;
   } else if (!length.empty()) {
     framing_ = Framing::kLength;
     std::from_chars(length.data(), length.data() + length.size(), remaining_);
@@ -181,14 +181,23 @@ Result<std::string> Response::read_all(std::size_t limit) {
   }
 }
 
-Result<Response> send_request(const Endpoint& endpoint, const Request& request) {
+Result<Stream> begin_request(const Endpoint& endpoint, const Request& request) {
   ASSIGN_OR_RETURN(auto connection, connect_to(endpoint));
   Stream stream(std::move(connection));
   std::string head = request_head(endpoint, request);
   if (!request.source) head += request.body;
   RETURN_IF_ERROR(stream.write(head));
   if (request.source) RETURN_IF_ERROR(send_chunks(stream, request.source));
-  return read_head(std::move(stream));
+  return stream;
+}
+
+Result<Response> read_response(Stream stream, bool has_body) {
+  return read_head(std::move(stream), has_body);
+}
+
+Result<Response> send_request(const Endpoint& endpoint, const Request& request) {
+  ASSIGN_OR_RETURN(auto stream, begin_request(endpoint, request));
+  return read_response(std::move(stream), request.method != "HEAD");
 }
 
 std::string url_escape(std::string_view text) {

@@ -54,7 +54,8 @@ class Stream {
 // A response whose body is read as it comes. One owner; not thread-safe.
 class Response {
  public:
-  Response(int status, Headers headers, Stream stream);
+  // `has_body` is false for the answer to a HEAD request.
+  Response(int status, Headers headers, Stream stream, bool has_body = true);
 
   int status() const { return status_; }
   // The header's value, whatever its case; empty when absent.
@@ -85,6 +86,10 @@ class Response {
 // Connects, sends the request and reads the response's head. A server that answers before it has
 // taken all of the body is heard out.
 Result<Response> send_request(const Endpoint& endpoint, const Request& request);
+
+// The two halves of send_request, for many requests under way at once.
+Result<Stream> begin_request(const Endpoint& endpoint, const Request& request);
+Result<Response> read_response(Stream stream, bool has_body = true);
 
 // Percent-escapes all but RFC 3986's unreserved characters.
 std::string url_escape(std::string_view text);
