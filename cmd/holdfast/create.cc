@@ -1,0 +1,32 @@
+#include <memory>
+
+#include "container_create.h"
+#include "verbs.h"
+
+namespace holdfast::cli {
+
+Command create_command() {
+  auto options = std::make_shared<client::ContainerOptions>();
+  Command command;
+  command.arguments = "[OPTIONS] IMAGE [COMMAND] [ARG...]";
+  command.summary = "Create a new container";
+  command.examples =
+      "  holdfast create --name db -v pgdata:/var/lib/postgresql/data postgres\n"
+      "  holdfast start db\n";
+  command.min_arguments = 1;
+  command.max_arguments = kAnyNumber;
+  command.stop_at_first_argument = true;
+  options->add_to(command.flags);
+  command.run = [options](Cli& cli, const Arguments& arguments) -> Result<int> {
+    auto id = create_container(cli, *options, arguments);
+    if (!id) {
+      cli.err(with_hint("create", id.error()));
+      return 125;
+    }
+    cli.out(*id + "\n");
+    return 0;
+  };
+  return command;
+}
+
+}  // namespace holdfast::cli
