@@ -89,15 +89,15 @@ Status run(const DaemonOptions& options) {
                                  .labels = options.labels},
                                 {*store, *volumes, *images, *networks, *runtime, loop, requests}));
   ASSIGN_OR_RETURN(auto audit, http::AuditLog::open(options.data_root + "/audit.log", requests));
+  http::ServerOptions server_options;
+  server_options.hosts = options.hosts;
+  server_options.group = options.group;
+  server_options.tls = options.tls;
+  server_options.version = HOLDFAST_VERSION;
+  server_options.audit = [&audit](const http::AuditRecord& record) { audit->record(record); };
   ASSIGN_OR_RETURN(auto server,
                    http::Server::create(loop, requests, transfers, http::make_routes(*engine, loop),
-                                        {.hosts = options.hosts,
-                                         .group = options.group,
-                                         .tls = options.tls,
-                                         .version = HOLDFAST_VERSION,
-                                         .audit = [&audit](const http::AuditRecord& record) {
-                                           audit->record(record);
-                                         }}));
+                                        std::move(server_options)));
   loop.start();
   server->start();
   engine->start_background();

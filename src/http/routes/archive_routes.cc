@@ -21,8 +21,8 @@ Result<std::string> wanted_path(const Request& request) {
 Result<Reply> stat(Engine& engine, const Request& request) {
   ASSIGN_OR_RETURN(auto path, wanted_path(request));
   ASSIGN_OR_RETURN(auto found, engine.stat_path(request.param("id"), path));
-  Reply reply = Reply::empty(200);
-  reply.headers.emplace_back("X-Docker-Container-Path-Stat", path_stat_header(found));
+  std::string header = path_stat_header(found);
+  Reply reply{200, {{"X-Docker-Container-Path-Stat", header}}, {}};
   return reply;
 }
 

@@ -81,6 +81,10 @@ LateStream::LateStream(Responder responder, HeaderList headers)
   responder_.on_close([cancellation = cancellation_] { cancellation->cancel(); });
 }
 
+void LateStream::add_header(std::string name, std::string value) {
+  headers_.emplace_back(std::move(name), std::move(value));
+}
+
 archive::Sink LateStream::sink() {
   return [this](std::string_view bytes) { return write(bytes); };
 }

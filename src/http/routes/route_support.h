@@ -37,9 +37,7 @@ class LateStream {
   archive::Sink sink();
   // A line of JSON.
   void write_line(std::string_view json);
-  void add_header(std::string name, std::string value) {
-    headers_.emplace_back(std::move(name), std::move(value));
-  }
+  void add_header(std::string name, std::string value);
   // Set when the client goes away.
   const Cancellation& cancellation() const { return *cancellation_; }
 
