@@ -165,7 +165,7 @@ class Extraction {
       : pull_{tar, std::vector<char>(kBlock), {}}, tree_(tree), options_(options) {}
 
   Status run() {
-    Utf8Locale locale;
+    ThreadLocale locale("C");
     handle_.reset(::archive_read_new());
     ::archive_read_support_format_tar(handle_.get());
     ::archive_read_support_format_empty(handle_.get());

@@ -25,20 +25,22 @@ using ReadHandle = std::unique_ptr<struct ::archive, CloseReader>;
 using WriteHandle = std::unique_ptr<struct ::archive, CloseWriter>;
 using Entry = std::unique_ptr<struct ::archive_entry, FreeEntry>;
 
-// libarchive converts names by the locale; this thread has UTF-8 for as long as this lives,
-// whatever the daemon was started with.
-class Utf8Locale {
+// libarchive converts names by the locale of this thread, whatever the daemon was started with. For
+// reading it is "C": a name from a pax header that isn't ASCII then cannot be converted, and
+// libarchive falls back to its bytes as they are; in a UTF-8 locale it would compose them (NFC),
+// and two files become one. For writing it is UTF-8, which pax headers are in.
+class ThreadLocale {
  public:
-  Utf8Locale() : locale_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
+  explicit ThreadLocale(const char* name) : locale_(::newlocale(LC_CTYPE_MASK, name, nullptr)) {
     if (locale_) previous_ = ::uselocale(locale_);
   }
-  ~Utf8Locale() {
+  ~ThreadLocale() {
     if (!locale_) return;
     ::uselocale(previous_);
     ::freelocale(locale_);
   }
-  Utf8Locale(const Utf8Locale&) = delete;
-  Utf8Locale& operator=(const Utf8Locale&) = delete;
+  ThreadLocale(const ThreadLocale&) = delete;
+  ThreadLocale& operator=(const ThreadLocale&) = delete;
 
  private:
   locale_t locale_;

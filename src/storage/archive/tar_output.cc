@@ -34,7 +34,7 @@ Status TarOutput::check(la_ssize_t result, std::string_view doing) {
 }
 
 Status TarOutput::header(struct ::archive_entry* entry) {
-  Utf8Locale locale;
+  ThreadLocale locale("C.UTF-8");
   if (!error_) return error_;
   return check(::archive_write_header(handle_.get(), entry), "write header");
 }

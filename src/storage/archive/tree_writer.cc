@@ -109,20 +109,34 @@ Result<BorrowedFd> TreeWriter::parent_of(const std::string& path) {
   return cached_parent_.borrow();
 }
 
-// Makes the directories of `path` that are missing, as mkdir -p does.
+// Makes the directories of `path` that are missing, as mkdir -p does; one step a component.
 Status TreeWriter::make_missing(const std::string& path) {
-  for (std::size_t end = path.find('/'); true; end = path.find('/', end + 1)) {
-    std::string part = path.substr(0, end);
-    auto existing = open_directory(part);
-    if (!existing) {
-      if (existing.error().sys_errno != ENOENT) return tl::unexpected(existing.error());
-      // A symlink that dangles has its target made: it may lie deeper than one directory.
-      ASSIGN_OR_RETURN(auto made,
-                       make_directories_confined(root_, in_root(part), Confine::kInRoot));
-      result_.implied_directories.push_back(part);
+  ASSIGN_OR_RETURN(auto here, open_directory({}));
+  for (std::size_t start = 0; start < path.size();) {
+    std::size_t end = std::min(path.find('/', start), path.size());
+    std::string name = path.substr(start, end - start);
+    std::string so_far = path.substr(0, end);
+    start = end + 1;
+    if (::mkdirat(here.get(), name.c_str(), 0755) == 0) {
+      result_.implied_directories.push_back(so_far);
+    } else if (errno != EEXIST) {
+      return fail_errno("mkdir \"{}\"", so_far);
     }
-    if (end == std::string::npos) return {};
+    UniqueFd next(
+        ::openat(here.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!next && errno != ELOOP && errno != ENOTDIR) return fail_errno("open \"{}\"", so_far);
+    if (!next) {
+      // A symlink: it leads on inside the root, and has its target made if it dangles.
+      ASSIGN_OR_RETURN(auto made,
+                       make_directories_confined(root_, in_root(so_far), Confine::kInRoot));
+      ASSIGN_OR_RETURN(next, open_directory(so_far));
+    }
+    here = std::move(next);
+    bool narrowed = !result_.implied_directories.empty() &&
+                    result_.implied_directories.back() == so_far && (umask_ & 0755) != 0;
+    if (narrowed && ::fchmod(here.get(), 0755) != 0) return fail_errno("chmod \"{}\"", so_far);
   }
+  return {};
 }
 
 Status TreeWriter::add(const Member& member, const WriteContent& content) {
