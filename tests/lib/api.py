@@ -42,7 +42,7 @@ class Api:
         self.socket_path = str(socket_path)
         self.timeout = timeout
 
-    def call(self, method, path, body=None, headers=None, **query):
+    def call(self, method, url, body=None, headers=None, **query):
         """One request on a connection of its own. A body that is not bytes is sent as JSON."""
         connection = UnixConnection(self.socket_path, self.timeout)
         headers = dict(headers or {})
@@ -52,22 +52,22 @@ class Api:
             headers.setdefault("Content-Type", "application/json")
         if query:
             query = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in query.items()}
-            path += "?" + urlencode(query)
+            url += "?" + urlencode(query)
         try:
-            connection.request(method, path, body, headers)
+            connection.request(method, url, body, headers)
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
         finally:
             connection.close()
 
-    def get(self, path, **query):
-        return self.call("GET", path, **query)
+    def get(self, url, **query):
+        return self.call("GET", url, **query)
 
-    def post(self, path, body=None, **query):
-        return self.call("POST", path, body, **query)
+    def post(self, url, body=None, **query):
+        return self.call("POST", url, body, **query)
 
-    def delete(self, path, **query):
-        return self.call("DELETE", path, **query)
+    def delete(self, url, **query):
+        return self.call("DELETE", url, **query)
 
     def stream(self, method, path, body=None, headers=None):
         """A connection whose answer is read bit by bit; the caller closes it."""

@@ -111,9 +111,13 @@ class Client:
         return Terminal(command, cwd or self.home, self.environment(env), **size)
 
     def fails(self, *words, code=None, says=None, **options):
-        """It must end with an error; `says` is a part of what it prints on stderr."""
+        """It must end with an error and print `says`, or one of several such texts.
+
+        On either stream: the error of a started exec comes on its standard output.
+        """
         output = self(*words, code=None, **options)
         assert output.code != 0 if code is None else output.code == code, f"exit {code}: {output}"
         if says is not None:
-            assert says in output.err, f"should say {says!r}: {output}"
+            texts = (says,) if isinstance(says, str) else says
+            assert any(text in output.err + output.out for text in texts), f"not {says!r}: {output}"
         return output

@@ -31,9 +31,8 @@ def run(*command, **options):
 class Engine:
     """One daemon; made stopped. Whoever made it ends it with close(), which removes all of it."""
 
-    kind = KIND
-
-    def __init__(self, directory=None, **flags):
+    def __init__(self, directory=None, kind=KIND, **flags):
+        self.kind = kind
         self.number = next(_numbers)
         self.dir = Path(directory or tempfile.mkdtemp(prefix="holdfast-test-"))
         self.data_root = self.dir / "data"
@@ -156,7 +155,8 @@ class Engine:
         finally:
             self.sweep()
 
-    def sweep(self):
+    def sweep(self, keep_folder=False):
+        """Ends the engine's processes, containers and all, and removes its mounts and files."""
         if self.process is not None:
             self.process.kill()
             self.process.wait(10)
@@ -170,7 +170,8 @@ class Engine:
         for mount in reversed(self.mounts()):
             run("umount", "-l", mount, check=False)
         run("ip", "link", "delete", self.bridge, check=False)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        if not keep_folder:
+            shutil.rmtree(self.dir, ignore_errors=True)
 
     def mounts(self):
         with open("/proc/self/mountinfo") as table:
