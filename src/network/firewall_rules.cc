@@ -1,18 +1,26 @@
 #include "network/firewall_rules.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace holdfast {
 namespace {
+
+using Chains = std::vector<std::string_view>;
+
+Chains chains_of(std::string_view table) {
+  if (table == "nat") return {"DNAT", "POST"};
+  return {"IN", "FWD", "CON", "ISO", "ISO2", "OUT"};
+}
 
 // Collects rules as "-A HF-<tag>-<chain> <rule>" lines.
 class Rules {
  public:
   explicit Rules(std::string prefix) : prefix_(std::move(prefix)) {}
 
-  void table(std::string_view name, std::initializer_list<std::string_view> chains) {
+  void table(std::string_view name) {
     fmt::format_to(std::back_inserter(text_), "*{}\n", name);
-    for (const std::string_view chain : chains)
+    for (const std::string_view chain : chains_of(name))
       fmt::format_to(std::back_inserter(text_), ":{}{} - [0:0]\n", prefix_, chain);
   }
   void add(std::string_view chain, std::string_view rule) {
@@ -80,7 +88,7 @@ void add_filter(Rules& rules, bool v6, const NetworkRules& network) {
 std::string render_rules(const std::string& tag, bool v6, const std::vector<NetworkRules>& networks,
                          const std::vector<PortRule>& ports) {
   Rules rules(chain_prefix(tag));
-  rules.table("nat", {"DNAT", "POST"});
+  rules.table("nat");
   // The more particular address first: 127.0.0.1:80 may lead elsewhere than 192.0.2.1:80.
   for (const bool particular : {true, false})
     for (const PortRule& port : ports)
@@ -90,7 +98,7 @@ std::string render_rules(const std::string& tag, bool v6, const std::vector<Netw
     if (!network.internal) add_masquerading(rules, v6, network);
   rules.commit();
 
-  rules.table("filter", {"IN", "FWD", "CON", "ISO", "ISO2", "OUT"});
+  rules.table("filter");
   for (const std::string_view chain : {"CON", "ISO", "OUT"})
     rules.add("FWD", fmt::format("-j {}", rules.name(chain)));
   for (const NetworkRules& network : networks) add_filter(rules, v6, network);
@@ -111,6 +119,23 @@ std::vector<RuleJump> rule_jumps(const std::string& tag) {
           {"nat", "POSTROUTING", {"-j", prefix + "POST"}},
           {"filter", "INPUT", {"-j", prefix + "IN"}},
           {"filter", "FORWARD", {"-j", prefix + "FWD"}}};
+}
+
+std::vector<std::string> render_withdrawal(const std::string& tag) {
+  std::vector<std::string> texts;
+  for (const std::string_view table : {"nat", "filter"}) {
+    // Naming a chain empties it, so that the order of removal is free.
+    std::string text = fmt::format("*{}\n", table), removal;
+    for (const std::string_view chain : chains_of(table)) {
+      text += fmt::format(":{}{} - [0:0]\n", chain_prefix(tag), chain);
+      removal += fmt::format("-X {}{}\n", chain_prefix(tag), chain);
+    }
+    for (const RuleJump& jump : rule_jumps(tag))
+      if (jump.table == table)
+        text += fmt::format("-D {} {}\n", jump.chain, fmt::join(jump.rule, " "));
+    texts.push_back(text + removal + "COMMIT\n");
+  }
+  return texts;
 }
 
 }  // namespace holdfast

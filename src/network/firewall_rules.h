@@ -53,4 +53,8 @@ std::string render_rules(const std::string& tag, bool v6, const std::vector<Netw
                          const std::vector<PortRule>& ports);
 std::vector<RuleJump> rule_jumps(const std::string& tag);
 
+// Takes the chains and the jumps to them away; each table fails as a whole when something of it
+// isn't there.
+std::vector<std::string> render_withdrawal(const std::string& tag);
+
 }  // namespace holdfast

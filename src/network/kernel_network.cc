@@ -245,6 +245,8 @@ class KernelNetwork final : public HostNetwork {
   Status start_names(const std::string& directory);
 
   std::string aardvark_;
+  std::vector<IpAddress>
+      unserved_;  // what reload_names(), which nobody calls twice at once, waited for in vain
 };
 
 Status KernelNetwork::ensure_bridge(const BridgePlan& plan) {

@@ -172,6 +172,10 @@ class Networks {
   // namespaces that nobody owned at restore(); writes packet filter and name server anew.
   Status sweep();
 
+  // For the clean end of a daemon: when nobody is attached, takes bridges and packet filter chains
+  // off the host; they come back when they are wanted. Else changes nothing.
+  Status withdraw();
+
   // --- networks ---
   struct Created {
     NetworkId id;

@@ -183,6 +183,7 @@ Status Networks::Impl::sync_rules() {
     bool with_v6 = false;
     const auto networks = rules_of_networks(&with_v6);
     const auto ports = rules_of_ports();
+    if (networks.empty() && applied_v4_.empty()) return {};  // nothing of ours is on the host
     v4 = render_rules(tag_, false, networks, ports);
     // IPv6 rules from the first network with IPv6 on; their tables may be missing from the kernel
     // else.
@@ -197,6 +198,28 @@ Status Networks::Impl::sync_rules() {
         RETURN_IF_ERROR(host_->ensure_jump(is_v6, jump.table, jump.chain, jump.rule));
     *applied = *text;
   }
+  return {};
+}
+
+Status Networks::withdraw() {
+  const std::lock_guard rules(impl_->rules_mutex_);
+  std::vector<std::string> bridges;
+  bool with_v6 = false;
+  {
+    const Impl::Lock lock(impl_->mutex_);
+    if (!impl_->members_.empty() || !impl_->leavers_.empty()) return {};
+    for (const NetworkRules& network : impl_->rules_of_networks(&with_v6))
+      bridges.push_back(network.bridge);
+    for (auto& [id, network] : impl_->networks_) network.bridge_up = false;
+  }
+  if (bridges.empty() && impl_->applied_v4_.empty()) return {};
+  for (const std::string& bridge : bridges) RETURN_IF_ERROR(impl_->host_->remove_interface(bridge));
+  for (const std::string& text : render_withdrawal(impl_->tag_)) {
+    RETURN_IF_ERROR(impl_->host_->apply_rules(false, text));
+    if (!impl_->applied_v6_.empty()) RETURN_IF_ERROR(impl_->host_->apply_rules(true, text));
+  }
+  impl_->applied_v4_.clear();
+  impl_->applied_v6_.clear();
   return {};
 }
 

@@ -17,8 +17,8 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/random.h"
+#include "base/sha256.h"
 #include "network/networks.h"
-#include "network/rtnetlink.h"
 #include "state/store.h"
 
 namespace holdfast {
@@ -141,14 +141,6 @@ std::string host_address() {
   return text;
 }
 
-std::vector<std::string> interfaces() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator("/sys/class/net"))
-    names.push_back(entry.path().filename());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 Endpoint on(std::string network) {
   Endpoint endpoint;
   endpoint.network = std::move(network);
@@ -166,15 +158,17 @@ class Daemon {
   explicit Daemon(int number) : number_(number) {
     root_ = std::filesystem::temp_directory_path() / ("hfnet-" + random_hex(8));
     std::filesystem::create_directories(root_);
-    chains_before_ = chains();
     open();
   }
   ~Daemon() {
     for (char digit = 'a'; digit <= 'z'; ++digit) (void)networks_->tear_down(id(digit));
     for (const auto& name : created_) (void)networks_->remove(name);
-    if (auto host = Rtnetlink::open()) (void)host->delete_link(bridge());
+    const auto withdrawn = networks_->withdraw();
+    EXPECT_TRUE(withdrawn) << withdrawn.error().message;
     networks_.reset();
-    drop_chains();
+    EXPECT_THAT(run({"iptables-save"}), Not(HasSubstr(tag())));
+    EXPECT_THAT(run({"ip6tables-save"}), Not(HasSubstr(tag())));
+    EXPECT_FALSE(file_exists("/sys/class/net/" + bridge()));
     std::filesystem::remove_all(root_);
   }
 
@@ -230,41 +224,10 @@ class Daemon {
   }
 
  private:
-  static std::set<std::string> chains() {
-    std::set<std::string> found;
-    std::istringstream lines(run({"iptables-save"}));
-    for (std::string line; std::getline(lines, line);)
-      if (line.starts_with(":HF-")) found.insert(line.substr(1, line.find_last_of('-') - 1));
-    return found;
-  }
-  // All rules and chains of prefixes that were not there before.
-  void drop_chains() {
-    for (const std::string& prefix : chains()) {
-      if (chains_before_.contains(prefix)) continue;
-      const std::string tag = prefix.substr(0, prefix.find('-', 3));
-      for (const char* table : {"nat", "filter"}) {
-        std::istringstream lines(run({"iptables-save", "-t", table}));
-        std::string undo = std::string("*") + table + "\n", chains_undo;
-        for (std::string line; std::getline(lines, line);) {
-          if (line.starts_with("-A") && line.find("-j " + tag) != std::string::npos &&
-              !line.starts_with("-A " + tag))
-            undo += "-D" + line.substr(2) + "\n";
-          if (line.starts_with(":" + tag)) {
-            const std::string chain = line.substr(1, line.find(' ') - 1);
-            undo += "-F " + chain + "\n";
-            chains_undo += "-X " + chain + "\n";
-          }
-        }
-        ProcessOptions options;
-        options.argv = {"iptables-restore", "--noflush", "--wait"};
-        (void)run_command(std::move(options), undo + chains_undo + "COMMIT\n");
-      }
-    }
-  }
+  std::string tag() const { return "HF-" + sha256_hex((root_ / "run").string()).substr(0, 8); }
 
   int number_;
   std::filesystem::path root_;
-  std::set<std::string> chains_before_;
   std::vector<std::string> created_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Networks> networks_;
@@ -417,10 +380,8 @@ TEST_F(ROOT_Network, connects_and_disconnects_while_running) {
 }
 
 TEST_F(ROOT_Network, twenty_at_once_come_and_go_without_a_trace) {
-  const auto interfaces_before = interfaces();
   Daemon daemon(110);
   daemon.create("busy", "10.213.210.0/24");
-  const auto interfaces_idle = interfaces();
   const auto all = [&](auto body) {
     std::vector<std::thread> threads;
     for (char digit = 'a'; digit < 'a' + 20; ++digit)
@@ -432,20 +393,20 @@ TEST_F(ROOT_Network, twenty_at_once_come_and_go_without_a_trace) {
     daemon.start(digit, {on("busy"), on("bridge")}, {publish(80, port)});
   });
   std::set<std::string> addresses;
+  std::vector<std::string> cables;
   for (char digit = 'a'; digit < 'a' + 20; ++digit) {
     Server server(daemon->netns_path(Daemon::id(digit)), 80, std::string(1, digit));
     EXPECT_EQ(ask("127.0.0.1", 18200 + digit), std::string(1, digit));
     addresses.insert(daemon.ip(digit));
+    for (const Endpoint& endpoint : daemon->attachment(Daemon::id(digit))->endpoints)
+      cables.push_back("/sys/class/net/veth" + endpoint.endpoint_id.substr(0, 7));
   }
   EXPECT_EQ(addresses.size(), 20u);
+  for (const std::string& cable : cables) EXPECT_TRUE(file_exists(cable)) << cable;
   all([&](char digit) { EXPECT_TRUE(daemon->tear_down(Daemon::id(digit))); });
-  auto with_bridge = interfaces_idle;
-  with_bridge.push_back(daemon.bridge());
-  std::sort(with_bridge.begin(), with_bridge.end());
-  EXPECT_EQ(interfaces(), with_bridge);
+  for (const std::string& cable : cables) EXPECT_FALSE(file_exists(cable)) << cable;
   EXPECT_TRUE(std::filesystem::is_empty(daemon.root() / "run/netns"));
   EXPECT_TRUE(std::filesystem::is_empty(daemon.root() / "run/network/attachments"));
-  EXPECT_THAT(run({"iptables-save", "-t", "nat"}), Not(HasSubstr("10.213.210.0/24 -d")));
   EXPECT_THAT(run({"iptables-save", "-t", "nat"}), Not(HasSubstr("--dport 182")));
 }
 
@@ -485,6 +446,52 @@ TEST_F(ROOT_Network, a_new_daemon_takes_over_what_a_killed_one_left) {
       daemon->reserve({Daemon::id('c'), "cc", "hc", {on("names")}, {publish(80, 18113)}, {}}));
   const std::string c = daemon.start('c', {on("names")}, {publish(80, 18114)});
   EXPECT_EQ(ask_from(c, daemon.ip('a'), 80), "alive");
+}
+
+TEST_F(ROOT_Network, withdraws_only_when_nobody_is_attached_and_comes_back) {
+  Daemon daemon(115);
+  const std::string a = daemon.start('a', {on("bridge")}, {publish(80, 18115)});
+  Server on_a(a, 80, "first");
+  ASSERT_TRUE(daemon->withdraw());
+  EXPECT_EQ(ask("127.0.0.1", 18115), "first");
+  ASSERT_TRUE(daemon->tear_down(Daemon::id('a')));
+  ASSERT_TRUE(daemon->withdraw());
+  EXPECT_FALSE(file_exists("/sys/class/net/" + daemon.bridge()));
+  const std::string b = daemon.start('b', {on("bridge")}, {publish(80, 18115)});
+  Server on_b(b, 80, "second");
+  EXPECT_EQ(ask("127.0.0.1", 18115), "second");
+}
+
+TEST_F(ROOT_Network, ipv6_networks_carry_ipv6) {
+  Daemon daemon(116);
+  NetworkSpec spec;
+  spec.name = "six";
+  spec.ipv6 = true;
+  spec.ipam = {{"10.213.216.0/24", {}, {}, {}}, {"fd00:213:216::/64", {}, {}, {}}};
+  const auto created = daemon->create(spec);
+  ASSERT_TRUE(created) << created.error().message;
+  const std::string a = daemon.start('a', {on("six")});
+  daemon.start('b', {on("six")});
+  EXPECT_EQ(daemon->attachment(Daemon::id('b'))->endpoints[0].ipv6, "fd00:213:216::3");
+  EXPECT_THAT(run({"nsenter", "--net=" + a, "ip", "-6", "route"}),
+              HasSubstr("default via fd00:213:216::1"));
+  // Refused is an answer.
+  EXPECT_EQ(inside(a,
+                   [] {
+                     const UniqueFd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+                     const timeval limit{3, 0};
+                     ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+                     sockaddr_in6 name{};
+                     name.sin6_family = AF_INET6;
+                     name.sin6_port = htons(80);
+                     inet_pton(AF_INET6, "fd00:213:216::3", &name.sin6_addr);
+                     ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name);
+                     return errno;
+                   }),
+            ECONNREFUSED);
+  ASSERT_TRUE(daemon->tear_down(Daemon::id('a')));
+  ASSERT_TRUE(daemon->tear_down(Daemon::id('b')));
+  ASSERT_TRUE(daemon->remove("six"));
 }
 
 TEST_F(ROOT_Network, set_up_of_a_plain_container_is_quick) {
