@@ -366,6 +366,7 @@ TEST_F(ServerTest, tells_the_handler_that_an_upload_was_cut) {
   auto result = seen.get_future();
   ASSERT_EQ(result.wait_for(kDeadline), std::future_status::ready);
   EXPECT_EQ(result.get(), to_string(Code::kCancelled));
+  server_.stop();
 }
 
 TEST_F(ServerTest, refuses_broken_chunks_of_an_upload) {
@@ -449,6 +450,7 @@ TEST_F(ServerTest, keeps_a_slow_reader_from_filling_memory) {
   EXPECT_LT(queued, 4u << 20);
   EXPECT_TRUE(client.read_until("\r\n0\r\n\r\n").size() > size);
   EXPECT_TRUE(written.wait());
+  server_.stop();
 }
 
 TEST_F(ServerTest, wakes_a_writer_whose_client_left) {
@@ -472,6 +474,7 @@ TEST_F(ServerTest, wakes_a_writer_whose_client_left) {
   auto result = seen.get_future();
   ASSERT_EQ(result.wait_for(kDeadline), std::future_status::ready);
   EXPECT_EQ(result.get(), Code::kCancelled);
+  server_.stop();
 }
 
 TEST_F(ServerTest, never_queues_more_than_try_write_may_and_says_when_to_go_on) {
@@ -509,6 +512,7 @@ TEST_F(ServerTest, never_queues_more_than_try_write_may_and_says_when_to_go_on) 
   EXPECT_GT(client.read_until("\r\n0\r\n\r\n").size(), 8u << 20);
   EXPECT_TRUE(made.wait() && pump->done.wait());
   EXPECT_GT(pump->waits, 0u);
+  server_.stop();
 }
 
 TEST_F(ServerTest, says_when_the_client_of_an_idle_stream_leaves) {
@@ -686,7 +690,9 @@ TEST_F(ServerTest, records_who_asked_for_what) {
   server_.start();
   server_.ask(post_json("/create?name=db&token=hunter2", "{}"));
   server_.ask(get("/nothing"));
-  ASSERT_TRUE(done.wait());
+  EXPECT_TRUE(done.wait());
+  server_.stop();
+  ASSERT_EQ(records.size(), 2u);
   EXPECT_EQ(records[0].method, "POST");
   EXPECT_EQ(records[0].target, "/create?name=db&token=***");
   EXPECT_EQ(records[0].status, 201);
