@@ -29,8 +29,7 @@ namespace holdfast {
 namespace {
 
 Status sync_file_system(BorrowedFd fd) {
-  if (::syncfs(fd.get()) != 0)
-    return fail_errno("sync file system");
+  if (::syncfs(fd.get()) != 0) return fail_errno("sync file system");
   return {};
 }
 
@@ -38,8 +37,7 @@ Result<bool> has_attributes_of(BorrowedFd source, BorrowedFd target) {
   struct stat from = {}, to = {};
   if (::fstat(source.get(), &from) != 0 || ::fstat(target.get(), &to) != 0)
     return fail_errno("stat");
-  return from.st_uid == to.st_uid && from.st_gid == to.st_gid &&
-         from.st_mode == to.st_mode;
+  return from.st_uid == to.st_uid && from.st_gid == to.st_gid && from.st_mode == to.st_mode;
 }
 
 // Moves each entry of `from` to `to`. A name somebody made there meanwhile
@@ -48,64 +46,54 @@ Status move_entries(BorrowedFd from, BorrowedFd to) {
   ASSIGN_OR_RETURN(auto readable, open_directory(from, ""));
   while (true) {
     ASSIGN_OR_RETURN(auto batch, read_batch(readable));
-    if (!batch)
-      return {};
+    if (!batch) return {};
     while (auto entry = batch->next()) {
-      if (::renameat2(from.get(), entry->name, to.get(), entry->name,
-                      RENAME_NOREPLACE) == 0 ||
+      if (::renameat2(from.get(), entry->name, to.get(), entry->name, RENAME_NOREPLACE) == 0 ||
           errno == EEXIST)
         continue;
       // Not every file system (NFS, FUSE) knows the flag.
-      if (errno == EINVAL &&
-          ::renameat(from.get(), entry->name, to.get(), entry->name) == 0)
+      if (errno == EINVAL && ::renameat(from.get(), entry->name, to.get(), entry->name) == 0)
         continue;
       return fail_errno("move \"{}\"", entry->name);
     }
   }
 }
 
-} // namespace
+}  // namespace
 
 Result<bool> is_empty(BorrowedFd directory) {
   ASSIGN_OR_RETURN(auto readable, open_directory(directory, ""));
   while (true) {
     ASSIGN_OR_RETURN(auto batch, read_batch(readable));
-    if (!batch)
-      return true;
-    if (batch->next())
-      return false;
+    if (!batch) return true;
+    if (batch->next()) return false;
   }
 }
 
-Result<bool> Volumes::Impl::fill(const Volume &volume, BorrowedFd source,
-                                 bool may_replace,
-                                 const std::string &unfinished) {
-  ASSIGN_OR_RETURN(auto *by, driver(volume.driver));
+Result<bool> Volumes::Impl::fill(const Volume& volume, BorrowedFd source, bool may_replace,
+                                 const std::string& unfinished) {
+  ASSIGN_OR_RETURN(auto* by, driver(volume.driver));
   ASSIGN_OR_RETURN(auto directory, directories.open_volume(volume.name));
   HolderId filler("fill-" + random_hex(16));
   ASSIGN_OR_RETURN(auto root, by->mount(volume, directory, filler));
   bool filled = false;
   auto work = [&]() -> Status {
     ASSIGN_OR_RETURN(auto from, open_directory(source, ""));
-    if (!unfinished.empty())
-      RETURN_IF_ERROR(finish_fill(root, unfinished));
+    if (!unfinished.empty()) RETURN_IF_ERROR(finish_fill(root, unfinished));
     ASSIGN_OR_RETURN(bool empty, is_empty(root));
-    if (!empty)
-      return {};
+    if (!empty) return {};
     ASSIGN_OR_RETURN(bool nothing, is_empty(from));
     if (nothing) {
       // Only owner and mode, which an image sets on directories meant to be
       // volumes.
       ASSIGN_OR_RETURN(auto target, open_directory(root, ""));
       ASSIGN_OR_RETURN(bool same, has_attributes_of(from, target));
-      if (same)
-        return {};
+      if (same) return {};
       RETURN_IF_ERROR(copy_attributes(from, target));
       return noted(sync_fd(target, "volume root"));
     }
-    auto done = may_replace && by->is_directory(volume)
-                    ? fill_by_replacing(volume, directory, from)
-                    : fill_in_place(volume, root, from);
+    auto done = may_replace && by->is_directory(volume) ? fill_by_replacing(volume, directory, from)
+                                                        : fill_in_place(volume, root, from);
     ASSIGN_OR_RETURN(filled, std::move(done));
     return {};
   };
@@ -118,63 +106,52 @@ Result<bool> Volumes::Impl::fill(const Volume &volume, BorrowedFd source,
   return filled;
 }
 
-Result<bool> Volumes::Impl::fill_by_replacing(const Volume &volume,
-                                              BorrowedFd directory,
+Result<bool> Volumes::Impl::fill_by_replacing(const Volume& volume, BorrowedFd directory,
                                               BorrowedFd source) {
   std::string staged = layout::kFillPrefix + random_hex(32);
   if (::mkdirat(directories.staging.get(), staged.c_str(), 0700) != 0)
     return fail_errno("mkdir \"{}/staging/{}\"", directories.root, staged);
   auto work = [&]() -> Result<bool> {
-    ASSIGN_OR_RETURN(auto target,
-                     open_directory(directories.staging, staged.c_str()));
-    RETURN_IF_ERROR(
-        copy_tree(source, target).map([](const TreeCopyTotals &) {}));
+    ASSIGN_OR_RETURN(auto target, open_directory(directories.staging, staged.c_str()));
+    RETURN_IF_ERROR(copy_tree(source, target).map([](const TreeCopyTotals&) {}));
     RETURN_IF_ERROR(noted(sync_file_system(target)));
-    if (::renameat(directories.staging.get(), staged.c_str(), directory.get(),
-                   layout::kData) != 0) {
+    if (::renameat(directories.staging.get(), staged.c_str(), directory.get(), layout::kData) !=
+        0) {
       // Somebody put a file into it by its host path meanwhile.
-      if (errno == ENOTEMPTY || errno == EEXIST)
-        return false;
-      return fail_errno("rename to \"{}\"",
-                        directories.mountpoint(volume.name));
+      if (errno == ENOTEMPTY || errno == EEXIST) return false;
+      return fail_errno("rename to \"{}\"", directories.mountpoint(volume.name));
     }
     ASSIGN_OR_RETURN(auto parent, open_directory(directory, ""));
     RETURN_IF_ERROR(noted(sync_fd(parent, "volume directory")));
     return true;
   };
   auto filled = work();
-  if (!filled || !*filled)
-    delete_staged(staged);
+  if (!filled || !*filled) delete_staged(staged);
   return filled;
 }
 
-Result<bool> Volumes::Impl::fill_in_place(const Volume &volume, BorrowedFd root,
+Result<bool> Volumes::Impl::fill_in_place(const Volume& volume, BorrowedFd root,
                                           BorrowedFd source) {
   std::string id = random_hex(32);
-  std::string marker =
-      fmt::format("{}/staging/{}{}{}", directories.root, layout::kFillPrefix,
-                  id, layout::kMarkerSuffix);
+  std::string marker = fmt::format("{}/staging/{}{}{}", directories.root, layout::kFillPrefix, id,
+                                   layout::kMarkerSuffix);
   json::Object document;
   document["volume"] = volume.name.str();
   document["id"] = id;
-  RETURN_IF_ERROR(
-      write_file_atomic(marker, json::serialize(document), 0600, true));
+  RETURN_IF_ERROR(write_file_atomic(marker, json::serialize(document), 0600, true));
   std::string filling = layout::kFilling + id, filled = layout::kFilled + id;
   auto work = [&]() -> Status {
     if (::mkdirat(root.get(), filling.c_str(), 0700) != 0)
       return fail_errno("mkdir \"{}\"", filling);
     ASSIGN_OR_RETURN(auto target, open_directory(root, filling.c_str()));
-    RETURN_IF_ERROR(
-        copy_tree(source, target).map([](const TreeCopyTotals &) {}));
+    RETURN_IF_ERROR(copy_tree(source, target).map([](const TreeCopyTotals&) {}));
     RETURN_IF_ERROR(sync_file_system(target));
-    if (::renameat(root.get(), filling.c_str(), root.get(), filled.c_str()) !=
-        0)
+    if (::renameat(root.get(), filling.c_str(), root.get(), filled.c_str()) != 0)
       return fail_errno("rename \"{}\"", filling);
     return {};
   };
   if (auto status = work(); !status) {
-    if (auto cleaned = remove_tree(root, filling))
-      RETURN_IF_ERROR(remove_file(marker));
+    if (auto cleaned = remove_tree(root, filling)) RETURN_IF_ERROR(remove_file(marker));
     return tl::unexpected(std::move(status).error());
   }
   RETURN_IF_ERROR(finish_fill(root, id));
@@ -183,7 +160,7 @@ Result<bool> Volumes::Impl::fill_in_place(const Volume &volume, BorrowedFd root,
 
 // Undoes a fill that was being copied, or finishes one that was complete; a
 // second call changes nothing.
-Status Volumes::Impl::finish_fill(BorrowedFd root, const std::string &id) {
+Status Volumes::Impl::finish_fill(BorrowedFd root, const std::string& id) {
   std::string filled = layout::kFilled + id;
   RETURN_IF_ERROR(remove_tree(root, layout::kFilling + id));
   auto opened = open_directory(root, filled.c_str());
@@ -196,9 +173,8 @@ Status Volumes::Impl::finish_fill(BorrowedFd root, const std::string &id) {
   } else if (opened.error().sys_errno != ENOENT) {
     return tl::unexpected(std::move(opened).error());
   }
-  return remove_file(fmt::format("{}/staging/{}{}{}", directories.root,
-                                 layout::kFillPrefix, id,
+  return remove_file(fmt::format("{}/staging/{}{}{}", directories.root, layout::kFillPrefix, id,
                                  layout::kMarkerSuffix));
 }
 
-} // namespace holdfast
+}  // namespace holdfast

@@ -23,24 +23,22 @@ Result<std::vector<std::string>> names_in(BorrowedFd directory) {
   ASSIGN_OR_RETURN(auto readable, open_directory(directory, ""));
   while (true) {
     ASSIGN_OR_RETURN(auto batch, read_batch(readable));
-    if (!batch)
-      break;
-    while (auto entry = batch->next())
-      names.emplace_back(entry->name);
+    if (!batch) break;
+    while (auto entry = batch->next()) names.emplace_back(entry->name);
   }
   std::sort(names.begin(), names.end());
   return names;
 }
 
-bool has(const std::vector<std::string> &sorted, const std::string &name) {
+bool has(const std::vector<std::string>& sorted, const std::string& name) {
   return std::binary_search(sorted.begin(), sorted.end(), name);
 }
 
-} // namespace
+}  // namespace
 
 Result<Volume> read_sidecar(BorrowedFd directory) {
-  ASSIGN_OR_RETURN(auto file, open_file_at(directory, layout::kSidecar,
-                                           O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  ASSIGN_OR_RETURN(auto file,
+                   open_file_at(directory, layout::kSidecar, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   ASSIGN_OR_RETURN(auto text, read_all(file, 1 << 20));
   return Volume::from_json(text);
 }
@@ -57,75 +55,68 @@ Status Volumes::Impl::recover() {
 
 Status Volumes::Impl::load_records() {
   ASSIGN_OR_RETURN(auto records, store.all(RecordKind::kVolume));
-  for (const auto &record : records) {
+  for (const auto& record : records) {
     auto volume = Volume::from_json(record.document);
     if (!volume || volume->name.str() != record.key) {
       // Its sidecar has it, if the directory is there.
-      warnings.push_back(fmt::format(
-          "record of volume \"{}\" is damaged: rebuilt from its own "
-          "directory",
-          record.key));
+      warnings.push_back(
+          fmt::format("record of volume \"{}\" is damaged: rebuilt from its own "
+                      "directory",
+                      record.key));
       continue;
     }
     volume->mountpoint = directories.mountpoint(volume->name);
     // Records come ordered by name, as the map is: each goes to the end.
-    entries.emplace_hint(entries.end(), record.key, VolumeEntry{})
-        ->second.volume = std::make_shared<const Volume>(std::move(*volume));
+    entries.emplace_hint(entries.end(), record.key, VolumeEntry{})->second.volume =
+        std::make_shared<const Volume>(std::move(*volume));
   }
   return {};
 }
 
-Status Volumes::Impl::compare_directories(std::vector<std::string> &names) {
+Status Volumes::Impl::compare_directories(std::vector<std::string>& names) {
   ASSIGN_OR_RETURN(names, names_in(directories.volumes));
-  for (const auto &name : names) {
-    if (!entries.contains(name))
-      adopt(name);
+  for (const auto& name : names) {
+    if (!entries.contains(name)) adopt(name);
   }
   return {};
 }
 
 // Volumes whose data is gone (a disk not mounted, perhaps) stay on record:
 // mounting them fails, and nothing is made in their place.
-void Volumes::Impl::report_missing(const std::vector<std::string> &names) {
+void Volumes::Impl::report_missing(const std::vector<std::string>& names) {
   constexpr std::size_t kNamed = 5;
   std::size_t missing = 0;
   std::string named;
-  for (const auto &[name, entry] : entries) {
-    if (has(names, name) || ++missing > kNamed)
-      continue;
+  for (const auto& [name, entry] : entries) {
+    if (has(names, name) || ++missing > kNamed) continue;
     named += fmt::format("{}\"{}\"", named.empty() ? "" : ", ", name);
   }
-  if (missing == 0)
-    return;
-  warnings.push_back(fmt::format(
-      "the data of {} of {} volumes is missing from \"{}/volumes\": {}{}",
-      missing, entries.size(), directories.root, named,
-      missing > kNamed ? ", …" : ""));
+  if (missing == 0) return;
+  warnings.push_back(
+      fmt::format("the data of {} of {} volumes is missing from \"{}/volumes\": {}{}", missing,
+                  entries.size(), directories.root, named, missing > kNamed ? ", …" : ""));
 }
 
 // A directory the table doesn't know: a creation whose row was not committed
 // yet, or a table that was lost.
-void Volumes::Impl::adopt(const std::string &name) {
-  auto directory = open_file_at(directories.volumes, name,
-                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+void Volumes::Impl::adopt(const std::string& name) {
+  auto directory = open_file_at(directories.volumes, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!directory) {
     if (directory.error().sys_errno != ENOTDIR)
-      warnings.push_back(
-          fmt::format("volume \"{}\": {}", name, directory.error().message));
+      warnings.push_back(fmt::format("volume \"{}\": {}", name, directory.error().message));
     return;
   }
   auto volume = read_sidecar(*directory);
   if (!volume) {
     if (!discard_leftover(name))
-      warnings.push_back(fmt::format(
-          "\"{}/volumes/{}\" has no valid record and is left alone: {}",
-          directories.root, name, volume.error().message));
+      warnings.push_back(fmt::format("\"{}/volumes/{}\" has no valid record and is left alone: {}",
+                                     directories.root, name, volume.error().message));
     return;
   }
   if (volume->name.str() != name) {
-    warnings.push_back(fmt::format(
-        "\"{}/volumes/{}\" is left alone: its record is of volume \"{}\"",
-        directories.root, name, volume->name));
+    warnings.push_back(
+        fmt::format("\"{}/volumes/{}\" is left alone: its record is of volume \"{}\"",
+                    directories.root, name, volume->name));
     return;
   }
   index.put(name, volume->to_json());
@@ -136,18 +127,13 @@ void Volumes::Impl::adopt(const std::string &name) {
 // A creation that lost its record's bytes to a power cut, before anybody was
 // told of it. rmdir(2) takes only what is empty, so that nothing else can be
 // lost here.
-bool Volumes::Impl::discard_leftover(const std::string &name) {
-  auto directory = open_file_at(directories.volumes, name,
-                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (!directory)
-    return false;
+bool Volumes::Impl::discard_leftover(const std::string& name) {
+  auto directory = open_file_at(directories.volumes, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!directory) return false;
   struct stat sidecar = {};
-  bool there = ::fstatat(directory->get(), layout::kSidecar, &sidecar,
-                         AT_SYMLINK_NOFOLLOW) == 0;
-  if (!there || sidecar.st_size != 0)
-    return false;
-  if (::unlinkat(directory->get(), layout::kData, AT_REMOVEDIR) != 0 &&
-      errno != ENOENT)
+  bool there = ::fstatat(directory->get(), layout::kSidecar, &sidecar, AT_SYMLINK_NOFOLLOW) == 0;
+  if (!there || sidecar.st_size != 0) return false;
+  if (::unlinkat(directory->get(), layout::kData, AT_REMOVEDIR) != 0 && errno != ENOENT)
     return false;
   return ::unlinkat(directory->get(), layout::kSidecar, 0) == 0 &&
          ::unlinkat(directories.volumes.get(), name.c_str(), AT_REMOVEDIR) == 0;
@@ -155,16 +141,11 @@ bool Volumes::Impl::discard_leftover(const std::string &name) {
 
 Status Volumes::Impl::sort_trash() {
   ASSIGN_OR_RETURN(auto names, names_in(directories.trash));
-  for (const auto &id : names) {
-    if (!id.starts_with(layout::kVolumePrefix))
-      continue;
-    auto finish = [this, id] {
-      janitors.submit([this, id] { delete_trash(id, true); });
-    };
-    auto directory = open_file_at(directories.trash, id,
-                                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!directory || is_empty(*directory).value_or(false))
-      continue;
+  for (const auto& id : names) {
+    if (!id.starts_with(layout::kVolumePrefix)) continue;
+    auto finish = [this, id] { janitors.submit([this, id] { delete_trash(id, true); }); };
+    auto directory = open_file_at(directories.trash, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!directory || is_empty(*directory).value_or(false)) continue;
     auto removed = read_sidecar(*directory);
     auto found = removed ? entries.find(removed->name.str()) : entries.end();
     if (found == entries.end() || found->second.volume->id != removed->id) {
@@ -179,25 +160,22 @@ Status Volumes::Impl::sort_trash() {
 
 Status Volumes::Impl::sweep_staging() {
   ASSIGN_OR_RETURN(auto names, names_in(directories.staging));
-  for (const auto &name : names) {
+  for (const auto& name : names) {
     bool fill = name.starts_with(layout::kFillPrefix);
     if (fill && name.ends_with(layout::kMarkerSuffix)) {
       auto path = fmt::format("{}/staging/{}", directories.root, name);
       auto text = read_file(path);
-      auto marker = text ? json::parse_object(*text)
-                         : Result<json::Object>(json::Object{});
-      auto found =
-          entries.find(marker ? json::string_or(*marker, "volume") : "");
+      auto marker = text ? json::parse_object(*text) : Result<json::Object>(json::Object{});
+      auto found = entries.find(marker ? json::string_or(*marker, "volume") : "");
       if (found != entries.end() && found->second.volume)
         found->second.unfinished_fill = json::string_or(*marker, "id");
       else
         RETURN_IF_ERROR(remove_file(path));
       continue;
     }
-    if (fill || name.starts_with(layout::kVolumePrefix))
-      delete_staged(name);
+    if (fill || name.starts_with(layout::kVolumePrefix)) delete_staged(name);
   }
   return {};
 }
 
-} // namespace holdfast
+}  // namespace holdfast

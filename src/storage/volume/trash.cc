@@ -31,61 +31,52 @@ std::string reserve_name(int number) {
   return fmt::format("{}reserve-{}", layout::kVolumePrefix, number);
 }
 
-} // namespace
+}  // namespace
 
 void Volumes::Impl::keep_reserves() {
   for (int i = 0; i < kReserves; ++i)
     ::mkdirat(directories.trash.get(), reserve_name(i).c_str(), 0700);
 }
 
-Result<std::string> Volumes::Impl::move_to_trash(const Volume &volume,
-                                                 bool force) {
-  const char *name = volume.name.str().c_str();
+Result<std::string> Volumes::Impl::move_to_trash(const Volume& volume, bool force) {
+  const char* name = volume.name.str().c_str();
   auto directory = directories.open_volume(volume.name);
   // Its data is missing and the user wants it gone: there is only the record to
   // remove.
-  if (!directory && directory.error().code == Code::kDataLoss)
-    return std::string();
-  if (!directory)
-    return tl::unexpected(std::move(directory).error());
-  auto released = driver(volume.driver).and_then([&](VolumeDriver *by) {
+  if (!directory && directory.error().code == Code::kDataLoss) return std::string();
+  if (!directory) return tl::unexpected(std::move(directory).error());
+  auto released = driver(volume.driver).and_then([&](VolumeDriver* by) {
     return by->remove(volume, *directory);
   });
-  if (!released && !force)
-    return tl::unexpected(std::move(released).error());
+  if (!released && !force) return tl::unexpected(std::move(released).error());
   std::string id = layout::kVolumePrefix + random_hex(32);
-  if (::renameat(directories.volumes.get(), name, directories.trash.get(),
-                 id.c_str()) == 0)
+  if (::renameat(directories.volumes.get(), name, directories.trash.get(), id.c_str()) == 0)
     return id;
   for (int i = 0; i < kReserves && (errno == ENOSPC || errno == EDQUOT); ++i) {
     int full = errno;
     id = reserve_name(i);
-    if (::renameat(directories.volumes.get(), name, directories.trash.get(),
-                   id.c_str()) == 0)
+    if (::renameat(directories.volumes.get(), name, directories.trash.get(), id.c_str()) == 0)
       return id;
-    errno = full; // that one is taken
+    errno = full;  // that one is taken
   }
   return fail_errno("rename \"{}/volumes/{}\"", directories.root, name);
 }
 
 Status Volumes::Impl::sync_removals() {
   auto status = sync_fd(directories.volumes, "volumes directory");
-  if (status && !directories.ordered_journal)
-    status = sync_fd(directories.trash, "trash");
+  if (status && !directories.ordered_journal) status = sync_fd(directories.trash, "trash");
   return noted(std::move(status));
 }
 
 // After a failed sync: nobody knows what the disk holds, so the volume stays,
 // here at least.
-void Volumes::Impl::take_back(const Volume &volume,
-                              const std::string &trash_id) {
-  if (trash_id.empty())
-    return;
-  ::renameat(directories.trash.get(), trash_id.c_str(),
-             directories.volumes.get(), volume.name.str().c_str());
+void Volumes::Impl::take_back(const Volume& volume, const std::string& trash_id) {
+  if (trash_id.empty()) return;
+  ::renameat(directories.trash.get(), trash_id.c_str(), directories.volumes.get(),
+             volume.name.str().c_str());
 }
 
-void Volumes::Impl::discard(const Volume &volume, const std::string &trash_id) {
+void Volumes::Impl::discard(const Volume& volume, const std::string& trash_id) {
   if (trash_id.empty()) {
     index.erase(volume.name.str(), {});
     return;
@@ -98,22 +89,18 @@ void Volumes::Impl::discard(const Volume &volume, const std::string &trash_id) {
 
 // What can't be deleted now (an immutable file, an I/O error) stays and is
 // tried again after the next open().
-void Volumes::Impl::delete_trash(const std::string &id, bool sidecar_too) {
-  auto directory =
-      open_file_at(directories.trash, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (!directory)
-    return;
+void Volumes::Impl::delete_trash(const std::string& id, bool sidecar_too) {
+  auto directory = open_file_at(directories.trash, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!directory) return;
   auto files = remove_tree(*directory, layout::kData, &stopping);
-  if (!files || !sidecar_too)
-    return;
+  if (!files || !sidecar_too) return;
   static_cast<void>(remove_tree(directories.trash, id, &stopping));
   keep_reserves();
 }
 
-void Volumes::Impl::delete_staged(const std::string &name) {
-  janitors.submit([this, name] {
-    static_cast<void>(remove_tree(directories.staging, name, &stopping));
-  });
+void Volumes::Impl::delete_staged(const std::string& name) {
+  janitors.submit(
+      [this, name] { static_cast<void>(remove_tree(directories.staging, name, &stopping)); });
 }
 
-} // namespace holdfast
+}  // namespace holdfast

@@ -25,8 +25,8 @@ struct VolumeEntry {
   VolumePtr volume;
   std::set<HolderId> holders;
   std::set<HolderId> mounters;
-  bool going = false;          // being removed: nobody may take it into use
-  std::string unfinished_fill; // id of a fill in place that a crash interrupted
+  bool going = false;           // being removed: nobody may take it into use
+  std::string unfinished_fill;  // id of a fill in place that a crash interrupted
   std::optional<std::uint64_t> size;
   std::chrono::steady_clock::time_point size_known_at;
   bool measuring = false;
@@ -35,72 +35,66 @@ struct VolumeEntry {
 };
 
 struct Volumes::Impl {
-  Impl(VolumeDirectories opened, Store &store_)
+  Impl(VolumeDirectories opened, Store& store_)
       : directories(std::move(opened)), local(directories), store(store_) {}
 
   VolumeDirectories directories;
   LocalDriver local;
-  Store &store;
-  std::vector<std::string> warnings; // written by open() alone
-  OperationSlots slots; // taken before `mutex`, held across slow work
+  Store& store;
+  std::vector<std::string> warnings;  // written by open() alone
+  OperationSlots slots;               // taken before `mutex`, held across slow work
   std::atomic<bool> stopping{false};
   std::atomic<bool> sync_failed{false};
 
-  mutable std::mutex
-      mutex; // guards what follows; never held across a system call
+  mutable std::mutex mutex;  // guards what follows; never held across a system call
   std::map<std::string, VolumeEntry> entries;
   bool holders_known = false;
   std::condition_variable measured;
 
   // Last, so that they end first: their tasks use what is above.
-  ThreadPool janitors{2}; // gives space back, measures
+  ThreadPool janitors{2};  // gives space back, measures
   ThreadPool committers{1};
   RecordIndex index{store, committers};
 
   // volumes.cc
-  Result<VolumeDriver *> driver(const std::string &name);
-  Result<VolumePtr> find(const VolumeName &name) const;
+  Result<VolumeDriver*> driver(const std::string& name);
+  Result<VolumePtr> find(const VolumeName& name) const;
   Status check_health() const;
   // Notes a failed sync: what the page cache holds can't be trusted then, so
   // nothing is changed any more.
   Status noted(Status sync);
-  Result<Volumes::Created> existing(const VolumeSpec &spec,
-                                    const std::optional<HolderId> &holder,
-                                    bool &absent);
-  Status make(const Volume &volume);
-  Status build(const Volume &volume, const std::string &staged,
-               UniqueFd &sidecar);
-  Status move_in(const Volume &volume, const std::string &staged,
-                 BorrowedFd sidecar);
-  Result<VolumePtr> begin_removal(const VolumeName &name);
-  void end_removal(const VolumeName &name, bool removed);
+  Result<Volumes::Created> existing(const VolumeSpec& spec, const std::optional<HolderId>& holder,
+                                    bool& absent);
+  Status make(const Volume& volume);
+  Status build(const Volume& volume, const std::string& staged, UniqueFd& sidecar);
+  Status move_in(const Volume& volume, const std::string& staged, BorrowedFd sidecar);
+  Result<VolumePtr> begin_removal(const VolumeName& name);
+  void end_removal(const VolumeName& name, bool removed);
 
   // trash.cc: Result is the id under trash/, or empty where there was no
   // directory.
-  Result<std::string> move_to_trash(const Volume &volume, bool force);
+  Result<std::string> move_to_trash(const Volume& volume, bool force);
   Status sync_removals();
-  void take_back(const Volume &volume, const std::string &trash_id);
+  void take_back(const Volume& volume, const std::string& trash_id);
   void keep_reserves();
-  void discard(const Volume &volume, const std::string &trash_id);
-  void delete_trash(const std::string &id, bool sidecar_too);
-  void delete_staged(const std::string &name);
+  void discard(const Volume& volume, const std::string& trash_id);
+  void delete_trash(const std::string& id, bool sidecar_too);
+  void delete_staged(const std::string& name);
 
   // populate.cc
-  Result<bool> fill(const Volume &volume, BorrowedFd source, bool may_replace,
-                    const std::string &unfinished);
-  Result<bool> fill_by_replacing(const Volume &volume, BorrowedFd directory,
-                                 BorrowedFd source);
-  Result<bool> fill_in_place(const Volume &volume, BorrowedFd root,
-                             BorrowedFd source);
-  Status finish_fill(BorrowedFd root, const std::string &id);
+  Result<bool> fill(const Volume& volume, BorrowedFd source, bool may_replace,
+                    const std::string& unfinished);
+  Result<bool> fill_by_replacing(const Volume& volume, BorrowedFd directory, BorrowedFd source);
+  Result<bool> fill_in_place(const Volume& volume, BorrowedFd root, BorrowedFd source);
+  Status finish_fill(BorrowedFd root, const std::string& id);
 
   // recovery.cc
   Status recover();
   Status load_records();
-  Status compare_directories(std::vector<std::string> &names);
-  void report_missing(const std::vector<std::string> &names);
-  void adopt(const std::string &name);
-  bool discard_leftover(const std::string &name);
+  Status compare_directories(std::vector<std::string>& names);
+  void report_missing(const std::vector<std::string>& names);
+  void adopt(const std::string& name);
+  bool discard_leftover(const std::string& name);
   Status sort_trash();
   Status sweep_staging();
 };
@@ -111,4 +105,4 @@ Result<Volume> read_sidecar(BorrowedFd directory);
 // Whether `directory` has no entries.
 Result<bool> is_empty(BorrowedFd directory);
 
-} // namespace holdfast
+}  // namespace holdfast
