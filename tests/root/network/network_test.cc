@@ -398,7 +398,8 @@ TEST_F(ROOT_Network, twenty_at_once_come_and_go_without_a_trace) {
     Server server(daemon->netns_path(Daemon::id(digit)), 80, std::string(1, digit));
     EXPECT_EQ(ask("127.0.0.1", 18200 + digit), std::string(1, digit));
     addresses.insert(daemon.ip(digit));
-    for (const Endpoint& endpoint : daemon->attachment(Daemon::id(digit))->endpoints)
+    const Attachment attachment = *daemon->attachment(Daemon::id(digit));
+    for (const Endpoint& endpoint : attachment.endpoints)
       cables.push_back("/sys/class/net/veth" + endpoint.endpoint_id.substr(0, 7));
   }
   EXPECT_EQ(addresses.size(), 20u);
