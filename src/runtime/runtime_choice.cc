@@ -51,7 +51,8 @@ Status write_trial_bundle(const std::string& directory) {
   config["process"] = std::move(process);
   config["root"] = json::Object{{"path", "rootfs"}};
   config["mounts"] =
-      json::Array{json::Object{{"destination", "/proc"}, {"type", "proc"}, {"source", "proc"}}};
+      json::Array{json::Object{{"destination", "/proc"}, {"type", "proc"}, {"source", "proc"}},
+                  json::Object{{"destination", "/dev"}, {"type", "tmpfs"}, {"source", "tmpfs"}}};
   config["linux"] = json::Object{{"namespaces", std::move(namespaces)}};
   return write_file_atomic(directory + "/config.json", json::serialize(config), 0600, false);
 }
