@@ -17,12 +17,14 @@ struct AttachVerbOptions {
 Status check_attachable(const json::Object& container) {
   const auto& state = json::object_or_empty(container, "State");
   if (!json::bool_or(state, "Running"))
-    return fail(Code::kFailedPrecondition, "cannot attach to a stopped container, start it first");
+    return fail(Code::kFailedPrecondition,
+                "You cannot attach to a stopped container, start it first");
   if (json::bool_or(state, "Paused"))
-    return fail(Code::kFailedPrecondition, "cannot attach to a paused container, unpause it first");
+    return fail(Code::kFailedPrecondition,
+                "You cannot attach to a paused container, unpause it first");
   if (json::bool_or(state, "Restarting"))
     return fail(Code::kFailedPrecondition,
-                "cannot attach to a restarting container, wait until it is running");
+                "You cannot attach to a restarting container, wait until it is running");
   return {};
 }
 

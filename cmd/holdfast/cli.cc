@@ -92,7 +92,8 @@ bool confirm(Cli& cli, std::string_view question) {
 Result<std::string> moment_parameter(std::string_view name, const std::string& text) {
   auto time = parse_moment(text, now());
   if (!time)
-    return fail(Code::kInvalidArgument, "invalid value for \"{}\": failed to parse \"{}\"", name,
+    return fail(Code::kInvalidArgument,
+                "invalid value for \"{}\": failed to parse value as time or duration: \"{}\"", name,
                 text);
   auto nanos = time->time_since_epoch().count();
   return fmt::format("{}.{:09}", nanos / 1'000'000'000, nanos % 1'000'000'000);

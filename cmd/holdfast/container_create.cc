@@ -72,6 +72,10 @@ bool is_missing_image(const Error& error) {
   return error.code == Code::kNotFound && error.message.find("No such image") != std::string::npos;
 }
 
+bool is_image_id(const std::string& image) {
+  return image.size() == 64 && image.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
 // Our terminal's size, so that the container has it from its first moment.
 void add_console_size(const client::ContainerOptions& options, json::Object& config) {
   auto size = options.tty ? client::window_size(client::kStdout) : std::nullopt;
@@ -81,15 +85,19 @@ void add_console_size(const client::ContainerOptions& options, json::Object& con
 
 }  // namespace
 
-Result<std::string> create_container(Cli& cli, const client::ContainerOptions& options,
+Result<json::Object> check_container(const client::ContainerOptions& options,
                                      const Arguments& arguments) {
   if (options.pull != "always" && options.pull != "missing" && options.pull != "never")
     return fail(Code::kInvalidArgument,
                 "invalid pull option: '{}': must be one of \"always\", \"missing\" or \"never\"",
                 options.pull);
-  const std::string& image = arguments[0];
-  ASSIGN_OR_RETURN(auto config, client::make_container_config(
-                                    options, image, {arguments.begin() + 1, arguments.end()}));
+  return client::make_container_config(options, arguments[0],
+                                       {arguments.begin() + 1, arguments.end()});
+}
+
+Result<std::string> create_container(Cli& cli, const client::ContainerOptions& options,
+                                     const std::string& image, json::Object config) {
+  if (!is_image_id(image)) RETURN_IF_ERROR(client::parse_image_reference(image));
   add_console_size(options, config);
   ASSIGN_OR_RETURN(auto id_file, IdFile::reserve(options.cidfile));
   if (options.pull == "always") {

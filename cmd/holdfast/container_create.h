@@ -7,10 +7,15 @@
 
 namespace holdfast::cli {
 
-// Creates a container as run and create do: checks the options, pulls a missing image (or as --pull
-// says), writes --cidfile. Returns the id; warnings go to standard error.
-Result<std::string> create_container(Cli& cli, const client::ContainerOptions& options,
+// Checks the options of run or create, before the daemon is asked for anything, and makes the
+// request of them.
+Result<json::Object> check_container(const client::ContainerOptions& options,
                                      const Arguments& arguments);
+
+// Creates the container: pulls a missing image (or as --pull says), writes --cidfile. Returns the
+// id; warnings go to standard error.
+Result<std::string> create_container(Cli& cli, const client::ContainerOptions& options,
+                                     const std::string& image, json::Object config);
 
 // The message of a failure of run or create, as Docker words it: "holdfast: …" and a hint.
 std::string with_hint(std::string_view verb, const Error& error);

@@ -69,7 +69,7 @@ std::string link_target(const json::Object& stat, const std::string& path) {
 }
 
 void report(Cli& cli, const CpOptions& options, std::uint64_t bytes, const std::string& where) {
-  if (!options.quiet)
+  if (!options.quiet && client::is_terminal(client::kStdout))
     cli.err(fmt::format("Successfully copied {} to {}\n",
                         wire::human_size(static_cast<double>(bytes), 3), where));
 }
@@ -124,9 +124,10 @@ Result<CopyEnd> container_destination(Cli& cli, const CopyArgument& destination)
   if (stat) {
     to.exists = true;
     to.is_directory = (json::int_or(*stat, "mode") & kModeDirectory) != 0;
-  } else if (stat.error().code != Code::kNotFound) {
+  } else if (stat.error().code == Code::kUnavailable) {
     return tl::unexpected(std::move(stat).error());
   }
+  // Whatever else is wrong with it, the daemon says better when the copy is tried.
   return to;
 }
 

@@ -18,12 +18,13 @@ Command create_command() {
   command.stop_at_first_argument = true;
   options->add_to(command.flags);
   command.run = [options](Cli& cli, const Arguments& arguments) -> Result<int> {
-    auto id = create_container(cli, *options, arguments);
-    if (!id) {
-      cli.err(with_hint("create", id.error()));
+    auto config = check_container(*options, arguments);
+    if (!config) {
+      cli.err(with_hint("create", config.error()));
       return 125;
     }
-    cli.out(*id + "\n");
+    ASSIGN_OR_RETURN(auto id, create_container(cli, *options, arguments[0], std::move(*config)));
+    cli.out(id + "\n");
     return 0;
   };
   return command;

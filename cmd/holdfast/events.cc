@@ -69,6 +69,7 @@ Result<int> follow_events(Cli& cli, const EventsOptions& options) {
       return tl::unexpected(std::move(made).error().wrap("Error parsing format: template"));
     parsed.emplace(std::move(*made));
   }
+  bool raw = options.format.find("json .") != std::string::npos;
   ASSIGN_OR_RETURN(auto response, cli.engine().open({}, "/events", query));
   RETURN_IF_ERROR(client::for_each_json(response, [&](const json::Object& event) -> Status {
     if (options.format.empty()) {
@@ -76,7 +77,7 @@ Result<int> follow_events(Cli& cli, const EventsOptions& options) {
     } else if (options.format == "json") {
       cli.out(json::serialize(event) + "\n");
     } else {
-      ASSIGN_OR_RETURN(auto line, parsed->execute(make_row(template_fields(event))));
+      ASSIGN_OR_RETURN(auto line, parsed->execute(make_row(raw ? event : template_fields(event))));
       cli.out(line + "\n");
     }
     cli.flush();

@@ -53,7 +53,7 @@ Command history_command() {
     list.table = "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
     list.quiet = "{{.ID}}";
     list.headings = {{"ID", "IMAGE"},
-                     {"CreatedSince", "CREATED"},
+                     {"CreatedSince", options->human ? "CREATED" : "CREATED AT"},
                      {"CreatedAt", "CREATED AT"},
                      {"CreatedBy", "CREATED BY"},
                      {"Size", "SIZE"},

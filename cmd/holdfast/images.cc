@@ -69,7 +69,7 @@ client::TemplateData image_row(const json::Object& image, const Line& line, bool
        {"CreatedSince", created <= 0 ? "N/A" : ago(Time(std::chrono::seconds(created)))},
        {"CreatedAt", created <= 0 ? "N/A" : local_time(created)},
        {"Size", size},
-       {"VirtualSize", size},
+       {"VirtualSize", wire::human_size(static_cast<double>(json::int_or(image, "Size")))},
        {"SharedSize", size_or_unknown(image, "SharedSize")},
        {"UniqueSize", "N/A"},
        {"Containers", containers < 0 ? "N/A" : fmt::format("{}", containers)}},

@@ -45,6 +45,12 @@ Result<json::Value> inspect_any(Cli& cli, const std::string& name, const Inspect
 
 Result<int> inspect(Cli& cli, const Arguments& names, const InspectOptions& options,
                     const Kind* kind) {
+  if (!options.format.empty() && options.format != "json") {
+    if (auto parsed = client::Template::parse(options.format); !parsed) {
+      cli.err(fmt::format("template parsing error: template: {}\n", parsed.error().message));
+      return 64;
+    }
+  }
   json::Array found;
   std::vector<std::string> errors;
   std::string text;

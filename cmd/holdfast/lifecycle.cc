@@ -97,9 +97,11 @@ Command rename_command() {
   command.run = [](Cli& cli, const Arguments& arguments) -> Result<int> {
     if (arguments[0].empty() || arguments[1].empty())
       return fail(Code::kInvalidArgument, "Error: Neither old nor new names may be empty");
-    RETURN_IF_ERROR(
-        cli.engine().post(container_path(arguments[0], "rename"), {{"name", arguments[1]}}));
-    return 0;
+    auto renamed =
+        cli.engine().post(container_path(arguments[0], "rename"), {{"name", arguments[1]}});
+    if (renamed) return 0;
+    cli.err(renamed.error().message + "\n");
+    return fail(renamed.error().code, "Error: failed to rename container named {}", arguments[0]);
   };
   return command;
 }

@@ -31,7 +31,7 @@ Result<int> show_ports(Cli& cli, const Arguments& arguments) {
     }
   }
   if (!wanted.empty() && lines.empty())
-    return fail(Code::kNotFound, "no public port '{}' published for {}", arguments[1],
+    return fail(Code::kNotFound, "Error: No public port '{}' published for {}", arguments[1],
                 arguments[0]);
   std::sort(lines.begin(), lines.end());
   for (const auto& line : lines) cli.out(line + "\n");

@@ -14,19 +14,19 @@ using client::url_escape;
 client::TemplateData network_row(const json::Object& network, bool truncate) {
   std::string id = json::string_or(network, "Id");
   const auto& labels = json::object_or_empty(network, "Labels");
-  auto flag = [&](std::string_view key, bool fallback = false) {
-    return json::bool_or(network, key, fallback) ? "true" : "false";
-  };
+  auto flag = [&](std::string_view key) { return json::bool_or(network, key) ? "true" : "false"; };
   std::string created = json::string_or(network, "Created");
-  auto time = parse_rfc3339(created);
-  if (time)
-    created = local_time(
-        std::chrono::duration_cast<std::chrono::seconds>(time->time_since_epoch()).count());
+  if (auto time =
+          parse_rfc3339(created)) {  // as Go prints a time: "2026-01-02 15:04:05.6 +0000 UTC"
+    created = to_rfc3339(*time);
+    created.replace(created.find_first_of('T'), 1, " ");
+    created.replace(created.size() - 1, 1, " +0000 UTC");
+  }
   return make_row({{"ID", truncate ? short_id(id) : id},
                    {"Name", json::string_or(network, "Name")},
                    {"Driver", json::string_or(network, "Driver")},
                    {"Scope", json::string_or(network, "Scope")},
-                   {"IPv4", flag("EnableIPv4", true)},
+                   {"IPv4", flag("EnableIPv4")},
                    {"IPv6", flag("EnableIPv6")},
                    {"Internal", flag("Internal")},
                    {"Labels", pairs_text(labels)},

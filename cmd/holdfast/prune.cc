@@ -92,7 +92,7 @@ Command make_prune(std::string_view summary, Prune prune,
     if (!options->force &&
         !confirm(cli, fmt::format("WARNING! {}\nAre you sure you want to continue?",
                                   warning(cli, *options))))
-      return fail(Code::kCancelled, "prune has been cancelled");
+      return 0;
     ASSIGN_OR_RETURN(auto pruned, prune(cli, *options));
     show(cli, pruned);
     if (shows_total) show_total(cli, pruned.bytes);
@@ -115,8 +115,7 @@ Result<int> prune_system(Cli& cli, const PruneOptions& options) {
   if (options.volumes && options.filters.contains("until"))
     return fail(Code::kInvalidArgument,
                 "ERROR: The \"until\" filter is not supported with \"--volumes\"");
-  if (!options.force && !confirm(cli, system_warning(options)))
-    return fail(Code::kCancelled, "system prune has been cancelled");
+  if (!options.force && !confirm(cli, system_warning(options))) return 0;
   std::uint64_t total = 0;
   auto take = [&](Result<Pruned> pruned) -> Status {
     if (!pruned) return tl::unexpected(std::move(pruned).error());

@@ -84,6 +84,7 @@ client::TemplateData container_row(const json::Object& container, bool truncate)
                                                                     : command))},
                    {"CreatedAt", local_time(created)},
                    {"RunningFor", ago(Time(std::chrono::seconds(created)))},
+                   {"Platform", nullptr},
                    {"Ports", client::displayable_ports(json::array_or_empty(container, "Ports"))},
                    {"State", json::string_or(container, "State")},
                    {"Status", json::string_or(container, "Status")},
@@ -126,7 +127,8 @@ Result<int> list_containers(Cli& cli, const PsOptions& options) {
   std::string format =
       options.format.empty() && !options.quiet ? cli.config().text("psFormat") : options.format;
   // Sizes cost the daemon a walk of every writable layer: asked for only when shown.
-  bool size = options.size || format.find(".Size") != std::string::npos;
+  bool size = options.size || format.find(".Size") != std::string::npos ||
+              format.find("json .") != std::string::npos;
   if (size) query.emplace_back("size", "1");
   add_filters(query, options.filters);
   ASSIGN_OR_RETURN(auto answer, cli.engine().get("/containers/json", query));

@@ -40,9 +40,6 @@ Command push_command() {
     ASSIGN_OR_RETURN(
         auto response,
         cli.engine().open(std::move(request), fmt::format("/images/{}/push", image.name), query));
-    if (!options->quiet)
-      cli.out(fmt::format("The push refers to repository [{}]\n",
-                          client::ImageReference{image.name, "", ""}.canonical()));
     RETURN_IF_ERROR(show_progress(cli, std::move(response),
                                   options->quiet ? ProgressTo::kNowhere : ProgressTo::kStdout));
     if (options->quiet) cli.out(image.canonical() + "\n");

@@ -82,17 +82,16 @@ int run_attached(Cli& cli, const RunOptions& options, const std::string& id) {
 Result<int> run(Cli& cli, RunOptions& options, const Arguments& arguments) {
   auto& container = options.container;
   if (options.detach && !container.attach.empty())
-    return report(cli,
-                  Error{Code::kInvalidArgument, 0,
-                        "conflicting options: cannot specify both "
-                        "--attach and --detach"},
-                  125);
+    return fail(Code::kInvalidArgument,
+                "conflicting options: cannot specify both --attach and --detach");
   if (container.tty && container.interactive && !options.detach &&
       !client::is_terminal(client::kStdin)) {
     cli.err("the input device is not a TTY\n");
     return 1;
   }
-  auto id = create_container(cli, container, arguments);
+  auto config = check_container(container, arguments);
+  if (!config) return report(cli, config.error(), 125);
+  auto id = create_container(cli, container, arguments[0], std::move(*config));
   if (!id) return report(cli, id.error(), 125);
   return options.detach ? run_detached(cli, *id) : run_attached(cli, options, *id);
 }

@@ -63,7 +63,7 @@ Command start_command() {
       int code =
           for_each_target(cli, names, [&](const std::string& name) { return start(cli, name); });
       if (code != 0)
-        cli.err(fmt::format("failed to start containers: {}\n", fmt::join(names, ", ")));
+        cli.err(fmt::format("Error: failed to start containers: {}\n", fmt::join(names, ", ")));
       return code;
     }
     if (names.size() > 1)

@@ -153,8 +153,10 @@ Result<int> show_usage(Cli& cli, const std::string& format, bool verbose) {
     cli.out("Images space usage:\n\n" + image_lines(answer));
     cli.out("\nContainers space usage:\n\n" + container_lines(answer));
     cli.out("\nLocal Volumes space usage:\n\n" + volume_lines(answer));
-    cli.out(fmt::format("\nBuild cache usage: {}\n\n",
-                        wire::human_size(static_cast<double>(cache_usage(answer).size))));
+    cli.out(
+        fmt::format("\nBuild cache usage: {}\n\nCACHE ID   CACHE TYPE   SIZE      CREATED   "
+                    "LAST USED   USAGE     SHARED\n",
+                    wire::human_size(static_cast<double>(cache_usage(answer).size))));
     return 0;
   }
   if (verbose) {

@@ -17,7 +17,7 @@ std::string architecture() {
 json::Object client_version(Cli& cli) {
   return {{"Platform", json::Object{{"Name", "Holdfast"}}},
           {"Version", HOLDFAST_VERSION},
-          {"ApiVersion", cli.engine().api_version().value_or(std::string(client::kApiVersion))},
+          {"APIVersion", cli.engine().api_version().value_or(std::string(client::kApiVersion))},
           {"DefaultAPIVersion", client::kApiVersion},
           {"Os", "linux"},
           {"Arch", architecture()},
@@ -25,8 +25,8 @@ json::Object client_version(Cli& cli) {
 }
 
 std::string server_text(const json::Object& server) {
-  std::string text = fmt::format(
-      "\nServer: {}\n", json::string_or(json::object_or_empty(server, "Platform"), "Name"));
+  std::string platform = json::string_or(json::object_or_empty(server, "Platform"), "Name");
+  std::string text = fmt::format("\nServer:{}{}\n", platform.empty() ? "" : " ", platform);
   for (const auto& each : json::array_or_empty(server, "Components")) {
     if (!each.is_object()) continue;
     const auto& component = each.get_object();
@@ -51,13 +51,17 @@ Result<int> show_version(Cli& cli, const std::string& format) {
   auto server = cli.engine().get("/version");
   json::Object client = client_version(cli);
   bool known = server && server->is_object();
+  if (known) {  // Go's name for it, which templates use
+    auto& fields = server->get_object();
+    fields["APIVersion"] = json::string_or(fields, "ApiVersion");
+  }
   if (!format.empty()) {
     json::Object both{{"Client", client},
                       {"Server", known ? json::Value(*server) : json::Value(nullptr)}};
     ASSIGN_OR_RETURN(auto text, client::render_object(format, both));
     cli.out(text);
   } else {
-    std::string api = json::string_or(client, "ApiVersion");
+    std::string api = json::string_or(client, "APIVersion");
     if (api != client::kApiVersion)
       api += fmt::format(" (downgraded from {})", client::kApiVersion);
     cli.out(fmt::format("Client: Holdfast\n {:<18} {}\n {:<18} {}\n {:<18} linux/{}\n", "Version:",

@@ -98,7 +98,12 @@ Command volume_create_command() {
   command.max_arguments = 1;
   command.flags.flag("driver", 'd', options->driver,
                      "Specify volume driver name (default \"local\")");
-  command.flags.flag("label", 0, options->labels, "Set metadata for a volume");
+  command.flags.add({"label", 0, "list", "Set metadata for a volume",
+                     [options](std::string_view value) -> Status {
+                       RETURN_IF_ERROR(client::check_label(value));
+                       options->labels.emplace_back(value);
+                       return {};
+                     }});
   command.flags.flag("opt", 'o', options->options, "Set driver specific options", "map");
   command.flags.flag("name", 0, options->name, "Specify volume name");
   command.flags.hide("name");
@@ -109,7 +114,6 @@ Command volume_create_command() {
                   "conflicting options: cannot specify a volume-name through both --name and as a "
                   "positional arg");
     if (!arguments.empty()) name = arguments[0];
-    for (const auto& label : options->labels) RETURN_IF_ERROR(client::check_label(label));
     json::Object body{{"Name", name},
                       {"Driver", options->driver},
                       {"DriverOpts", client::pairs_to_object(options->options)},

@@ -121,7 +121,9 @@ Result<std::string> render_list(std::string_view format, bool quiet, const ListF
   }
   for (auto& row : rows) {
     sort_keys(row);
-    ASSIGN_OR_RETURN(auto line, parsed.execute(row).map_error(template_error));
+    ASSIGN_OR_RETURN(auto line, parsed.execute(row).map_error([](Error error) {
+      return std::move(error).wrap("failed to execute template: template");
+    }));
     out += line + '\n';
   }
   return is_table ? align_columns(out) : out;
