@@ -90,6 +90,7 @@ struct Images::Impl {
 
   Result<ImageId> resolve(std::string_view text) const;           // with `mutex` held
   std::vector<Reference> references_of(const ImageId& id) const;  // with `mutex` held
+  bool has_children(const ImageId& id) const;                     // with `mutex` held
   Image to_image(const Known& known) const;                       // with `mutex` held
 
   void emit(std::string action, std::string id, std::string name, const ImageId& image) const;

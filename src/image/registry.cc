@@ -282,6 +282,7 @@ Result<std::unique_ptr<BlobFetcher>> Registry::fetcher(const Reference& referenc
                 json::serialize(version.value));
   }
   auto opened = fetcher->call("OpenImage", {json::Value("docker://" + reference.str())});
+  if (!opened && opened.error().code == Code::kCancelled) return tl::unexpected(opened.error());
   if (!opened) return tl::unexpected(translate(opened.error().message, false));
   fetcher->image_ = opened->value.is_int64() ? opened->value.get_int64()
                     : opened->value.is_uint64()

@@ -64,6 +64,11 @@ Result<std::vector<Reference>> Images::Impl::untag(const std::vector<Reference>&
   return found;
 }
 
+bool Images::Impl::has_children(const ImageId& id) const {
+  return std::any_of(images.begin(), images.end(),
+                     [&](const auto& other) { return other.second.record.parent == id; });
+}
+
 // Docker's rules for what stands in the way of deleting an image. `soft`: those that force
 // overrides as well.
 Status Images::Impl::check_conflict(const ImageId& id, bool soft, bool references_count,
@@ -72,9 +77,7 @@ Status Images::Impl::check_conflict(const ImageId& id, bool soft, bool reference
   std::size_t names = 0;
   {
     std::lock_guard lock(mutex);
-    for (const auto& [other, known] : images) {
-      if (known.record.parent == id) return conflict(id, true, "image has dependent child images");
-    }
+    if (has_children(id)) return conflict(id, true, "image has dependent child images");
     auto known = images.find(id);
     if (known != images.end() && known->second.pins > 0) {
       used = true;
@@ -160,7 +163,7 @@ Status Images::Impl::remove_image(const ImageId& id, bool force, bool prune, boo
     std::lock_guard lock(mutex);
     auto known = images.find(id);
     if (known != images.end()) known->second.removing = false;
-    dangling = references_of(id).empty();
+    dangling = references_of(id).empty() && !has_children(id);
   }
   idle.notify_all();
   if (conflicted) return quiet && (!dangling || used) ? Status{} : outcome;

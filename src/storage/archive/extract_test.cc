@@ -579,6 +579,18 @@ TEST_F(RoundTripTest, StopsWhenToldTo) {
   EXPECT_EQ(refused.error().message, "client has gone");
 }
 
+TEST_F(RoundTripTest, UnfinishedArchivesAreCutShort) {
+  std::string bytes;
+  {
+    Writer writer([&](std::string_view part) -> Status {
+      bytes.append(part);
+      return {};
+    });
+    ASSERT_TRUE(writer.file("f", "x", 0));
+  }
+  EXPECT_LT(bytes.size(), 2048U);
+}
+
 TEST_F(RoundTripTest, OverlayUpperBecomesALayer) {
   if (::geteuid() != 0) GTEST_SKIP() << "whiteouts are devices";
   ExtractOptions options;

@@ -16,6 +16,10 @@ TarOutput::TarOutput(Sink sink) : sink_(std::move(sink)), handle_(::archive_writ
     error_ = fail(Code::kInternal, "archive: {}", ::archive_error_string(handle_.get()));
 }
 
+// Without finish() an archive stays cut short: freeing a handle that hasn't failed would write its
+// end.
+TarOutput::~TarOutput() { ::archive_write_fail(handle_.get()); }
+
 la_ssize_t TarOutput::write(struct ::archive*, void* self, const void* bytes, std::size_t size) {
   auto* output = static_cast<TarOutput*>(self);
   auto written =

@@ -9,6 +9,7 @@ namespace holdfast::archive {
 class TarOutput {
  public:
   explicit TarOutput(Sink sink);
+  ~TarOutput();
   TarOutput(const TarOutput&) = delete;
   TarOutput& operator=(const TarOutput&) = delete;
 

@@ -128,6 +128,11 @@ struct Layers::Impl {
         log::warn("record of layer \"{}\": {}", record.key, layer.error().message);
         continue;
       }
+      if (!file_exists(path(layer->id))) {
+        // Somebody's hand: without it nobody may take the layer for one that is there.
+        log::error("layer {}: its directory is missing", layer->id);
+        continue;
+      }
       layers[layer->id] = Known{*layer, {}, false};
     }
     return {};
