@@ -82,16 +82,17 @@ def test_publish_all(cli):
     until(lambda: "Welcome to nginx!" in fetch(f"127.0.0.1:{port}"), "nginx answers")
 
 
+@pytest.mark.images("node")
 def test_udp_port(cli):
     port = free_port()
-    script = "nc -u -l -p 5353 >/got"
-    cli("run", "-d", "--name", "udp", "-p", f"127.0.0.1:{port}:5353/udp", "busybox", "sh", "-c", script)
+    script = "require('dgram').createSocket('udp4').on('message', m => console.log(`${m}`)).bind(5353)"
+    cli("run", "-d", "--name", "udp", "-p", f"127.0.0.1:{port}:5353/udp", "node", "node", "-e", script)
     assert f"5353/udp -> 127.0.0.1:{port}" in cli("port", "udp").out
 
     def received():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"datagram\n", ("127.0.0.1", port))
-        return "datagram" in cli("exec", "udp", "cat", "/got", code=None).out
+        return "datagram" in cli("logs", "udp").out
 
     until(received, "a datagram arrives", interval=0.1)
 
@@ -121,7 +122,8 @@ def test_none_and_host(cli):
         server.bind(("127.0.0.1", 0))
         server.listen()
         port = server.getsockname()[1]
-        cli("run", "--rm", "--network", "host", "busybox", "nc", "-z", "127.0.0.1", str(port))
+        table = cli("run", "--rm", "--network", "host", "busybox", "cat", "/proc/net/tcp").out
+        assert f":{port:04X} " in table
     mine = socket.gethostname()
     assert cli("run", "--rm", "--network", "host", "busybox", "hostname").out.strip() == mine
 
@@ -193,7 +195,7 @@ def test_create_refusals(cli):
     cli("network", "create", "taken")
     cli.fails("network", "create", "taken", code=1, says="network with name taken already exists")
     cli.fails("network", "create", "--subnet", "300.1.1.0/24", "bad", code=1)
-    cli.fails("network", "create", "bridge", code=1, says=("already exists", "pre-defined"))
+    cli.fails("network", "create", "bridge", code=1, says="operation is not permitted on predefined bridge network")
     cli.fails("network", "rm", "nothing", code=1, says=("network nothing not found", "No such network"))
     cli.fails("network", "rm", "bridge", code=1, says="is a pre-defined network and cannot be removed")
     cli.fails("run", "--rm", "--network", "nothing", "busybox", "true", code=125,
@@ -216,6 +218,7 @@ def test_prune(cli):
     assert "used" in remaining and "unused" not in remaining
 
 
+@pytest.mark.holdfast_only("dockerd 20.10 sets a route that leads nowhere")
 def test_internal_network_has_no_way_out(cli):
     cli("network", "create", "--internal", "closed")
     routes = cli("run", "--rm", "--network", "closed", "busybox", "ip", "route").out
@@ -243,6 +246,7 @@ def test_dns_options(cli):
     assert "nameserver 10.1.2.3" in text and "search example.test" in text and "options ndots:3" in text
 
 
+@pytest.mark.holdfast_only("Docker's client asks for API 1.44 here")
 def test_mac_address(cli):
     output = cli("run", "--rm", "--mac-address", "02:11:22:33:44:55", "busybox", "cat",
                  "/sys/class/net/eth0/address")

@@ -102,7 +102,8 @@ def test_events_of_volumes_and_networks(cli):
     cli("volume", "rm", "data")
     words = ["events", "--since", since, "--until", f"{time.time() + 1:.3f}"]
     volumes = cli(*words, "--filter", "type=volume", "--format", "{{.Action}}").lines
-    assert volumes == ["create", "mount", "unmount", "destroy"]
+    # dockerd 20.10 tells of the creation again when it is used first.
+    assert volumes[-4:] == ["create", "mount", "unmount", "destroy"]
     networks = cli(*words, "--filter", "type=network", "--format", "{{.Action}}").lines
     assert networks == ["connect", "disconnect"]
     text = cli(*words, "--filter", "event=die").lines

@@ -34,9 +34,9 @@ def test_interrupt(cli):
         session.type("\x03")
         session.expect(PROMPT)
         session.line("echo code $?")
-        session.expect("code 130")
+        session.expect("code 130\r\n/ # ")
         session.type("\x04")
-        session.wait()
+        assert session.wait() == 0
 
 
 def test_interrupt_of_the_first_process(cli):
@@ -51,8 +51,8 @@ def test_interrupt_of_the_first_process(cli):
 def test_detach_and_attach(cli, api):
     with cli.terminal("run", "-it", "--name", "kept", "busybox") as session:
         session.expect(PROMPT)
-        session.line("MARK=remembered")
-        session.expect(PROMPT)
+        session.line("MARK=remembered; echo s''et")
+        session.expect("set")
         session.type("\x10\x11")
         assert session.wait() == 0
     assert api.container("kept")["State"]["Running"]
@@ -74,6 +74,9 @@ def test_own_detach_keys(cli, api):
 def test_two_terminals_on_one_container(cli):
     cli("run", "-dit", "--name", "shared", "busybox")
     with cli.terminal("attach", "shared") as first, cli.terminal("attach", "shared") as second:
+        for session in (first, second):
+            session.line("echo atta''ched")
+            session.expect("attached")
         first.line("echo from the fi''rst")
         first.expect("from the first")
         second.expect("from the first")

@@ -80,10 +80,16 @@ class Api:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
             stream.settimeout(self.timeout)
             stream.connect(self.socket_path)
-            stream.sendall(request)
+            try:
+                stream.sendall(request)
+            except BrokenPipeError:
+                pass  # it has refused already, and says so
             received = b""
-            while chunk := stream.recv(65536):
-                received += chunk
+            try:
+                while chunk := stream.recv(65536):
+                    received += chunk
+            except ConnectionResetError:
+                pass
             return received
 
     def ping(self):

@@ -61,6 +61,8 @@ class Engine:
     def prepare(self):
         """dockerd wants a bridge that is there; holdfastd makes its own."""
         if self.kind == "dockerd":
+            # A containerd that died with its dockerd may stay a zombie and look alive.
+            (self.exec_root / "containerd/containerd.pid").unlink(missing_ok=True)
             if run("ip", "link", "show", self.bridge, check=False).returncode:
                 run("ip", "link", "add", self.bridge, "type", "bridge")
                 run("ip", "address", "add", f"{self.gateway}/24", "dev", self.bridge)
@@ -176,4 +178,7 @@ class Engine:
     def mounts(self):
         with open("/proc/self/mountinfo") as table:
             points = [line.split()[4] for line in table]
-        return [point for point in points if point.startswith(f"{self.dir}/")]
+        points = [point for point in points if point.startswith(f"{self.dir}/")]
+        if self.kind == "dockerd":  # which keeps its own namespace by name once that was asked for
+            points = [point for point in points if not point.endswith("/netns/default")]
+        return points

@@ -35,13 +35,14 @@ def links():
     return sorted(link["ifname"] for link in json.loads(run("ip", "-j", "link").stdout or "[]"))
 
 
-def rules():
-    """Firewall rules without their counters."""
+def rules(engine):
+    """Firewall rules without their counters, and without those of other engines of this run."""
+    others = re.compile(rf"hft\d+n(?!{engine.number}\b)|10\.2\d\d\.(?<!{engine.gateway[:7]})")
     found = []
     for program in ("iptables-save", "ip6tables-save"):
         text = run(program, check=False).stdout
         found += [re.sub(r"\[\d+:\d+\]", "", line) for line in text.splitlines() if line[:1] != "#"]
-    return sorted(found)
+    return sorted(line for line in found if not others.search(line))
 
 
 def loops():
@@ -65,7 +66,7 @@ def snapshot(engine):
     return HostState(
         mounts=engine.mounts(),
         links=links(),
-        rules=rules(),
+        rules=rules(engine),
         loops=[path for path in loops() if path.startswith(str(engine.dir))],
         processes=[re.sub(r"[0-9a-f]{12,64}", "ID", words) for words in engine.processes().values()],
         entries=entries(engine),
