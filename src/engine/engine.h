@@ -70,6 +70,15 @@ struct RemoveOptions {
   bool volumes = false;
 };
 
+struct CommitRequest {
+  std::string container;
+  std::string reference;
+  std::string comment;
+  std::string author;
+  std::vector<std::string> changes;
+  bool pause = true;  // the container stands still while its layer is read
+};
+
 struct AttachOptions {
   bool logs = false;
   bool stream = false;
@@ -141,7 +150,7 @@ class Engine {
   Result<json::Array> changes(const std::string& name) const;
   Result<json::Object> stats(const std::string& name) const;  // one sample; precpu_stats empty
   Result<json::Object> prune_containers(const FilterMap& filters);
-  Result<json::Object> commit(const FilterMap& query, const json::Object& config);
+  Result<json::Object> commit(const CommitRequest& request);
 
   // Calls `done` once, on any thread. Does not block.
   [[nodiscard]] Result<Subscription> wait(const std::string& name, WaitCondition condition,

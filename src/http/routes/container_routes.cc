@@ -41,6 +41,19 @@ Result<Reply> list(Engine& engine, const Request& request) {
   return Reply::json(containers);
 }
 
+Result<Reply> commit(Engine& engine, const Request& request) {
+  CommitRequest wanted;
+  wanted.container = request.query.get("container");
+  wanted.reference = request.query.get("repo");
+  if (std::string tag = request.query.get("tag"); !tag.empty()) wanted.reference += ":" + tag;
+  wanted.comment = request.query.get("comment");
+  wanted.author = request.query.get("author");
+  wanted.changes = request.query.all("changes");
+  wanted.pause = request.query.flag("pause", true);
+  ASSIGN_OR_RETURN(auto made, engine.commit(wanted));
+  return Reply::json(made, 201);
+}
+
 Result<Reply> resize(Engine& engine, const Request& request) {
   ASSIGN_OR_RETURN(auto height, request.query.number("h"));
   ASSIGN_OR_RETURN(auto width, request.query.number("w"));
@@ -106,6 +119,7 @@ void add_container_routes(Router& router, Engine& engine) {
     return no_content(e.rename(request.param("id"), request.query.get("name")));
   });
   add("POST", "/containers/{id}/resize", resize);
+  add("POST", "/commit", commit);
   add("POST", "/containers/{id}/update", [](Engine& e, const Request& request) -> Result<Reply> {
     ASSIGN_OR_RETURN(auto body, json_body(request));
     ASSIGN_OR_RETURN(auto warnings, e.update(request.param("id"), body));

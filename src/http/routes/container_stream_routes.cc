@@ -158,14 +158,22 @@ Status stats(Engine& engine, EventLoop& loop, const Request& request, Responder&
 
 void add_container_stream_routes(Router& router, Engine& engine, EventLoop& loop) {
   auto add = [&](const char* method, const char* pattern,
-                 std::function<Status(const Request&, Responder&)> handler) {
-    router.add(method, pattern, [handler](Request request, Responder responder) {
-      if (auto status = handler(request, responder); !status) responder.send_error(status.error());
-    });
+                 std::function<Status(const Request&, Responder&)> handler,
+                 RouteOptions options = {}) {
+    router.add(
+        method, pattern,
+        [handler](Request request, Responder responder) {
+          if (auto status = handler(request, responder); !status)
+            responder.send_error(status.error());
+        },
+        options);
   };
-  add("POST", "/containers/{id}/attach", [&engine](const Request& request, Responder& responder) {
-    return attach(engine, request, responder);
-  });
+  add(
+      "POST", "/containers/{id}/attach",
+      [&engine](const Request& request, Responder& responder) {
+        return attach(engine, request, responder);
+      },
+      {.body = BodyKind::kInput});
   add("GET", "/containers/{id}/logs", [&engine](const Request& request, Responder& responder) {
     return logs(engine, request, responder);
   });

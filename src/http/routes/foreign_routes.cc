@@ -31,7 +31,6 @@ void add_foreign_routes(Router& router) {
   router.add_unbuilt("POST", "/session",
                      "sessions are for building images, which is not supported");
   router.add_unbuilt("POST", "/grpc", "sessions are for building images, which is not supported");
-  router.add_unbuilt("POST", "/commit", "making an image of a container is not supported yet");
   router.add_unbuilt("GET", "/distribution/{name:.*}/json",
                      "asking a registry about an image is not supported yet");
 }
