@@ -141,7 +141,7 @@ Status Networks::sweep() {
   }
   Status status;
   for (const ContainerId& container : gone)
-    if (auto one = tear_down(container); !one) status = std::move(one);
+    if (auto one = clear(container); !one) status = std::move(one);
   for (const std::string& path : stale)
     if (auto one = impl_->host_->remove_netns(path); !one) status = std::move(one);
   if (auto one = impl_->sync_rules(); !one) status = std::move(one);
@@ -455,6 +455,10 @@ Status Networks::Impl::take_down(const Member& member) {
 
 Status Networks::tear_down(const ContainerId& container) {
   leave(container);
+  return clear(container);
+}
+
+Status Networks::clear(const ContainerId& container) {
   Status status;
   for (;;) {
     Impl::Member member;

@@ -145,13 +145,13 @@ struct ContainerDns {
 //   <exec-root>/network/attachments/<key>.json   an Attachment; <key>.gone: after leave()
 //   <exec-root>/network/names/<network id>       who is called what, for aardvark-dns
 //
-// A container's way:  create_netns → reserve → set_up → … → leave → tear_down
+// A container's way:  create_netns → reserve → set_up → … → leave → clear
 //   reserve   decides everything (addresses, MACs, host ports) and costs microseconds, so that
 //             hosts and resolv.conf can be written and the container be created meanwhile
 //   set_up    makes it so: a few ms, ~15 ms more with published ports or names; needs root
 //   leave     from here on the container counts as gone: its host ports are free, networks don't
-//             list it. Microseconds
-//   tear_down takes down what leave() left, tens of ms, on a background thread. The container may
+//             list it. Microseconds, so before anybody is told that the container has stopped
+//   clear     takes down what leave() left, tens of ms, on a background thread. The container may
 //             be started anew before that: it gets a namespace of its own.
 class Networks {
  public:
@@ -223,8 +223,11 @@ class Networks {
   // there: tear_down() it.
   Status set_up(const ContainerId& container, const std::string& netns);
   void leave(const ContainerId& container);
-  // leave(), and then everything on the host that was the container's, its namespace included.
-  // Unknown containers are success.
+  // Takes down what leave() left of this container, its old namespace included; one that it has
+  // been given since is not touched. For a background thread.
+  Status clear(const ContainerId& container);
+  // leave() and clear() in one: for a container that nobody starts meanwhile. Unknown ones are
+  // success.
   Status tear_down(const ContainerId& container);
   // One network more or less for a container that is attached. kPermissionDenied with Docker's
   // words when it already is / is not connected. Blocks as set_up does. Returns the attachment as

@@ -41,7 +41,7 @@ struct Networks::Impl {
   };
   struct Leaver {
     Member member;
-    bool busy = false;  // some tear_down() is at it
+    bool busy = false;  // some clear() is at it
   };
   using Lock = std::unique_lock<std::mutex>;
 

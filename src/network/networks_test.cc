@@ -438,7 +438,9 @@ TEST_F(NetworksTest, a_container_may_start_again_before_its_old_namespace_is_gon
   ASSERT_TRUE(reserve('a', {on("bridge")}));
   ASSERT_TRUE(networks_->set_up(container('a'), second));
   EXPECT_EQ(networks_->netns_path(container('a')), second);
+  ASSERT_TRUE(networks_->clear(container('a')));
   EXPECT_EQ(networks_->attachment(container('a'))->netns, second);
+  EXPECT_EQ(host_.namespaces, std::set<std::string>{second});
 }
 
 TEST_F(NetworksTest, connects_and_disconnects_a_running_container) {
