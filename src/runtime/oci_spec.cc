@@ -372,9 +372,9 @@ Result<Object> build_linux(const ContainerSpec& spec, const SpecHost& host,
 
 }  // namespace
 
-Result<std::string> build_config(const ContainerSpec& spec, const SpecHost& host,
-                                 const std::string& root_path,
-                                 const std::vector<std::string>& stage_paths) {
+Result<json::Object> build_config_object(const ContainerSpec& spec, const SpecHost& host,
+                                         const std::string& root_path,
+                                         const std::vector<std::string>& stage_paths) {
   if (spec.args.empty()) return fail(Code::kInvalidArgument, "no command specified");
   if (uses_init(spec) && host.init_program.empty()) {
     return fail(Code::kFailedPrecondition,
@@ -395,6 +395,13 @@ Result<std::string> build_config(const ContainerSpec& spec, const SpecHost& host
   config["mounts"] = mount_array(spec, host, stage_paths);
   if (!spec.annotations.empty()) config["annotations"] = json::from_string_map(spec.annotations);
   ASSIGN_OR_RETURN(config["linux"], build_linux(spec, host, capabilities));
+  return config;
+}
+
+Result<std::string> build_config(const ContainerSpec& spec, const SpecHost& host,
+                                 const std::string& root_path,
+                                 const std::vector<std::string>& stage_paths) {
+  ASSIGN_OR_RETURN(auto config, build_config_object(spec, host, root_path, stage_paths));
   return json::serialize(config);
 }
 

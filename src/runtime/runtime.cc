@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "runtime/oci_resources.h"
 #include "runtime/runtime_failure.h"
 #include "runtime/runtime_impl.h"
 
@@ -156,6 +157,11 @@ Status Runtime::Impl::run(const RuntimeChoice& runtime, std::vector<std::string>
   return fail(Code::kUnavailable, "{}", output.err);
 }
 
+SeccompCache Runtime::Impl::seccomp_cache() const {
+  if (choice.name != "crun") return SeccompCache("", "");
+  return SeccompCache(paths.exec_root + "/runtime/seccomp", choice.program + choice.version);
+}
+
 std::string Runtime::Impl::temporary_directory() const {
   auto path = paths.temporary();
   return path.size() > kLongestTemporary ? "/tmp" : path;
@@ -194,7 +200,11 @@ Result<CreatedContainer> Runtime::create(const CreateRequest& request) {
     spec.cgroup_path = fmt::format("{}/{}", impl_->options.cgroup_parent, id);
   }
   ASSIGN_OR_RETURN(auto stage, make_stage(request, directory));
-  ASSIGN_OR_RETURN(auto config, build_config(spec, impl_->host, directory + "/rootfs", stage));
+  ASSIGN_OR_RETURN(auto object,
+                   build_config_object(spec, impl_->host, directory + "/rootfs", stage));
+  auto filters = impl_->seccomp_cache();
+  auto filter_key = filters.apply(object);
+  auto config = json::serialize(object);
   for (const auto& [name, text] :
        {std::pair<const char*, const std::string&>{"config.json", config},
         {"runtime", impl_->choice.program},
@@ -224,7 +234,10 @@ Result<CreatedContainer> Runtime::create(const CreateRequest& request) {
     monitor.detach();
     return result;
   }();
-  if (created) return created;
+  if (created) {
+    filters.keep(filter_key, fmt::format("{}/{}/seccomp.bpf", impl_->paths.state(name()), id));
+    return created;
+  }
   (void)remove(id);
   if (created.error().code != Code::kUnavailable) return created;
   return tl::unexpected(describe_runtime_failure(

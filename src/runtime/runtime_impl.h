@@ -9,6 +9,7 @@
 #include "runtime/runtime.h"
 #include "runtime/runtime_choice.h"
 #include "runtime/runtime_paths.h"
+#include "runtime/seccomp_cache.h"
 
 namespace holdfast {
 
@@ -27,6 +28,9 @@ struct Runtime::Impl {
 
   // Runs the runtime's `arguments` to their end; a refusal is kUnavailable with its own words.
   Status run(const RuntimeChoice& runtime, std::vector<std::string> arguments) const;
+
+  // For crun alone, which can be given a compiled filter.
+  SeccompCache seccomp_cache() const;
 
   // Where conmon puts its terminal's socket for a moment.
   std::string temporary_directory() const;

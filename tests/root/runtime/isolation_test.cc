@@ -61,6 +61,33 @@ TEST_P(ROOT_Isolation, DefaultsAreDockers) {
       << outcome.err;
 }
 
+// crun's compiled filter is kept and handed to later containers.
+TEST_P(ROOT_Isolation, SecondContainerIsFilteredLikeTheFirst) {
+  const char* script = "grep Seccomp: /proc/self/status; unshare -U true && echo allowed";
+  auto container = shell(script);
+  container.seccomp.kind = SeccompChoice::Kind::kProfile;
+  container.seccomp.profile = R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+      {"names": ["unshare"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1,
+       "excludes": {"caps": ["CAP_SYS_ADMIN"]}}]})";
+  auto first = run(container);
+  auto second = run(container);
+  EXPECT_EQ(first.out, "Seccomp:\t2\n");
+  EXPECT_EQ(second.out, first.out);
+  EXPECT_EQ(second.err, first.err);
+  auto wider = container;
+  wider.cap_add = {"SYS_ADMIN"};
+  EXPECT_EQ(run(wider).out, "Seccomp:\t2\nallowed\n");
+  // Sessions are filtered too, by the filter of their container.
+  auto idle = container;
+  idle.args = {"/bin/sleep", "1000"};
+  auto id = new_id();
+  ASSERT_TRUE(create(id, idle));
+  ASSERT_TRUE(runtime_->start(id));
+  ExecSpec exec;
+  exec.args = {"/bin/sh", "-c", script};
+  EXPECT_EQ(run_exec(id, exec).out, first.out);
+}
+
 TEST_P(ROOT_Isolation, UserHasNoCapabilities) {
   auto container = shell("id -u; grep CapEff /proc/self/status; echo $HOME");
   container.user = *resolve_user("someone", {}, rootfs_);
