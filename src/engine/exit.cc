@@ -120,11 +120,12 @@ void Engine::Impl::release_mounts(const Container& container) {
   }
 }
 
-// netavark takes a quarter of a second to take a network down: nobody waits for it, but for a
-// container that wants one of its ports or addresses (Networks::reserve).
+// Gone for everybody at once; the kernel takes tens of milliseconds to remove the interfaces, which
+// nobody waits for. The container may be started again meanwhile.
 void Engine::Impl::take_network_down(const ContainerId& id) {
+  parts.networks.leave(id);
   in_background([this, id] {
-    if (auto down = parts.networks.tear_down(id); !down)
+    if (auto down = parts.networks.clear(id); !down)
       log::warn("container {}: {}", id, down.error().message);
   });
 }

@@ -178,7 +178,7 @@ class Launch {
     request_.log_path = impl_.folders.log(container_->id);
     request_.stdin_open = json::bool_or(data_.config, "OpenStdin");
     request_.stdin_once = json::bool_or(data_.config, "StdinOnce");
-    // netavark takes far longer than the runtime: the two go on at the same time.
+    // The network and the runtime go on at the same time.
     std::future<Status> network;
     if (reserved_ && !netns_.empty()) {
       network = std::async(std::launch::async,
