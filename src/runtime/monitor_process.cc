@@ -163,7 +163,7 @@ Error StartingMonitor::failure() const {
   std::string text;
   if (::lseek(errors_.get(), 0, SEEK_SET) == 0) text = read_all(errors_).value_or("");
   while (!text.empty() && text.back() == '\n') text.pop_back();
-  return Error{Code::kUnavailable, 0, text.empty() ? "conmon ended early" : text};
+  return Error{Code::kInternal, 0, "conmon: " + (text.empty() ? "ended early" : text)};
 }
 
 Status StartingMonitor::wait_for_socket() {

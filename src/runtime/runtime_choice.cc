@@ -74,7 +74,7 @@ Status try_runtime(const RuntimeChoice& runtime, const RuntimePaths& paths,
   auto output = run_command(options);
   options.argv = {runtime.program, "--root", paths.state(runtime.name), "delete", "--force", id};
   if (output && output->status.success()) (void)run_command(options);
-  for (const char* name : {"/config.json", "/rootfs", ""}) {
+  for (const char* name : {"/config.json", "/rootfs/proc", "/rootfs/dev", "/rootfs", ""}) {
     std::string path = bundle + name;
     if (::unlink(path.c_str()) != 0) ::rmdir(path.c_str());
   }

@@ -2,6 +2,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "fixture.h"
 
 namespace holdfast {
@@ -101,6 +103,37 @@ TEST_P(ROOT_Takeover, MonitorIsInASessionOfItsOwn) {
   EXPECT_EQ(::getsid(monitor->pid), monitor->pid);
   auto groups = read_file(fmt::format("/proc/{}/cgroup", monitor->pid)).value_or("");
   EXPECT_NE(groups.find("/holdfast-test/monitors"), std::string::npos) << groups;
+}
+
+// By a trial on the first start, by what that one found on the next.
+TEST_P(ROOT_Takeover, RuntimeIsChosenByTrialOnce) {
+  RuntimeOptions options;
+  options.exec_root = path("other");
+  auto first = Runtime::open(options);
+  ASSERT_TRUE(first) << first.error().message;
+  EXPECT_EQ((*first)->name(), installed_runtimes().front());
+  EXPECT_NE((*first)->version(), "");
+  EXPECT_TRUE(std::filesystem::is_empty(path("other/tmp")));
+  auto kept = read_file(path("other/runtime/choice.json"));
+  ASSERT_TRUE(kept);
+  // A choice that was made of another program is not believed.
+  auto stale = *kept;
+  stale.replace(stale.find("fingerprint\":\"") + 14, 1, "x");
+  ASSERT_TRUE(write_file_atomic(path("other/runtime/choice.json"), stale, 0600, false));
+  ASSERT_TRUE(Runtime::open(options));
+  EXPECT_EQ(read_file(path("other/runtime/choice.json")).value_or(""), *kept);
+}
+
+TEST_P(ROOT_Takeover, UnusableLogIsTheMonitorsError) {
+  auto id = new_id();
+  auto wanted = request(id, spec({"/bin/true"}));
+  wanted.log_path = path("no/such/directory/log");
+  auto created = runtime_->create(wanted);
+  ASSERT_FALSE(created);
+  EXPECT_NE(created.error().message.find("Failed to open log file"), std::string::npos)
+      << created.error().message;
+  EXPECT_EQ(created.error().message.find("OCI runtime"), std::string::npos);
+  EXPECT_FALSE(file_exists(runtime_->container_directory(id)));
 }
 
 INSTANTIATE_TEST_SUITE_P(Runtimes, ROOT_Takeover, ::testing::ValuesIn(installed_runtimes()),
