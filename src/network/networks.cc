@@ -230,6 +230,8 @@ Status Networks::Impl::choose_subnets(NetworkRecord& record) {
     std::vector<Subnet> used = own_subnets();
     const auto on_host = host_->subnets_in_use();
     used.insert(used.end(), on_host.begin(), on_host.end());
+    // Left to default bridges: ours, and that of a dockerd which may be started here later.
+    if (!record.predefined()) used.push_back(*Subnet::parse("172.17.0.0/16"));
     ASSIGN_OR_RETURN(const Subnet subnet, free_subnet(options_.pools, used, false));
     ipam.push_back({subnet.str(), {}, {}, {}});
     record.chosen = true;

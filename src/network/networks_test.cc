@@ -408,7 +408,7 @@ TEST_F(NetworksTest, fixed_addresses_are_checked) {
   EXPECT_EQ(reserve('b', {at("fixed", "10.213.8.50")}).error().message, "Address already in use");
   EXPECT_EQ(reserve('b', {at("fixed", "10.1.1.1")}).error().message,
             "no configured subnet contains IP address 10.1.1.1");
-  EXPECT_THAT(reserve('b', {at("auto", "172.17.0.9")}).error().message,
+  EXPECT_THAT(reserve('b', {at("auto", "172.18.0.9")}).error().message,
               HasSubstr("only when connecting to networks with user configured subnets"));
   EXPECT_EQ(reserve('b', {at("bridge", "10.213.0.9")}).error().message,
             "user specified IP address is supported on user defined networks only");
@@ -478,7 +478,7 @@ TEST_F(NetworksTest, a_new_daemon_goes_on_with_who_lives_and_takes_down_the_dead
   EXPECT_THAT(host_.rules, HasSubstr("--dport 8080"));
   EXPECT_THAT(host_.rules, Not(HasSubstr("--dport 8081")));
   EXPECT_FALSE(reserve('c', {on("n")}, {port(80, 8080)}));
-  EXPECT_EQ(reserve('c', {on("n")})->endpoints[0].ipv4, "172.17.0.3");
+  EXPECT_EQ(reserve('c', {on("n")})->endpoints[0].ipv4, "172.18.0.3");
 }
 
 TEST_F(NetworksTest, half_written_state_of_a_power_cut_is_dropped) {
