@@ -111,6 +111,7 @@ Status run(const DaemonOptions& options) {
   engine->stop();
   requests.stop();
   transfers.stop();
+  if (auto withdrawn = networks->withdraw(); !withdrawn) log::warn("{}", withdrawn.error().message);
   loop.stop();
   if (!options.pidfile.empty()) (void)remove_file(options.pidfile);
   return {};
