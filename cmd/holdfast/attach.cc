@@ -46,7 +46,7 @@ Result<int> attach(Cli& cli, const AttachVerbOptions& options, const std::string
   ASSIGN_OR_RETURN(auto exit, ContainerWait::open(cli, id, "not-running"));
   ASSIGN_OR_RETURN(auto attached, AttachedContainer::attach(cli, id, attach));
   RETURN_IF_ERROR(attached.begin());
-  attached.session().send_size();
+  attached.session().redraw();
   ASSIGN_OR_RETURN(bool detached, attached.pump());
   if (detached) {
     cli.err("read escape sequence\n");

@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include <cstdlib>
 
 #include "cli.h"
@@ -49,6 +51,12 @@ std::string config_directory(const GlobalOptions& options) {
   return std::string(home ? home : "") + "/.docker";
 }
 
+// A standard stream that was closed would lend its number to the next file opened.
+void fill_standard_streams() {
+  for (int fd = 0; fd < 3; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0) std::abort();
+}
+
 int complain(const std::string& message, int code) {
   fmt::print(stderr, "{}\n", message);
   return code;
@@ -91,4 +99,7 @@ int run(const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return run({argv + 1, argv + argc}); }
+int main(int argc, char** argv) {
+  fill_standard_streams();
+  return run({argv + 1, argv + argc});
+}

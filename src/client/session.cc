@@ -32,6 +32,18 @@ sigset_t taken_signals(bool forwarding, bool raw) {
 
 }  // namespace
 
+// Writes to a standard stream. When its reader is gone we end by SIGPIPE as if we had never ignored
+// it, the terminal being itself again.
+Status Session::write_out(BorrowedFd to, std::string_view bytes) {
+  auto written = write_all(to, bytes);
+  if (!written && written.error().sys_errno == EPIPE) {
+    raw_.reset();
+    ::signal(SIGPIPE, SIG_DFL);
+    ::raise(SIGPIPE);
+  }
+  return written;
+}
+
 struct Session::Pumping {
   wire::FrameDecoder decoder;
   std::string unsent;  // typed or piped in, not yet taken by the connection
@@ -65,6 +77,14 @@ Session::~Session() {
 void Session::send_size() {
   if (!options_.resize) return;
   if (auto size = window_size(kStdout)) options_.resize(*size);
+}
+
+void Session::redraw() {
+  if (!options_.resize) return;
+  auto size = window_size(kStdout);
+  if (!size) return;
+  options_.resize({size->rows + 1, size->columns});
+  options_.resize(*size);
 }
 
 void Session::take_signals() {
@@ -101,7 +121,7 @@ Result<bool> Session::receive(Stream& stream, Pumping& pumping) {
   if (got == 0) return false;
   std::string_view bytes(pumping.buffer.data(), got);
   if (options_.tty) {
-    RETURN_IF_ERROR(write_all(kStdout, bytes));
+    RETURN_IF_ERROR(write_out(kStdout, bytes));
     return true;
   }
   RETURN_IF_ERROR(
@@ -110,7 +130,7 @@ Result<bool> Session::receive(Stream& stream, Pumping& pumping) {
           return fail(Code::kInternal, "error from daemon in stream: {}", part);
         bool is_error = kind == wire::StreamKind::kStderr;
         if (!(is_error ? options_.errors : options_.output)) return {};
-        return write_all(is_error ? kStderr : kStdout, part);
+        return write_out(is_error ? kStderr : kStdout, part);
       }));
   return true;
 }

@@ -46,6 +46,10 @@ class Session {
   // Reports the terminal's size.
   void send_size();
 
+  // Reports a changed size and then the right one, so that the program in the container draws its
+  // prompt or screen again for whoever has just attached.
+  void redraw();
+
   void restore_terminal() { raw_.reset(); }
 
  private:
@@ -53,6 +57,7 @@ class Session {
   explicit Session(SessionOptions options, DetachKeys keys)
       : options_(std::move(options)), keys_(std::move(keys)) {}
   void take_signals();
+  Status write_out(BorrowedFd to, std::string_view bytes);
   Result<bool> receive(Stream& stream, Pumping& pumping);
   Status read_input(Pumping& pumping);
   Status send_input(Stream& stream, Pumping& pumping);
