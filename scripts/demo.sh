@@ -23,8 +23,9 @@ fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
 # Prints a command as one would type it, and runs it by the client.
 say() {
-  printf '%s$ %s%s\n' "$bold" "$1" "$plain"
-  (cd "$dir/work" && eval "${1//docker /$client }")
+  local command=${1//docker /$client }
+  printf '%s$ %s%s\n' "$bold" "$command" "$plain"
+  (cd "$dir/work" && eval "$command")
 }
 
 clean_up() {
@@ -78,12 +79,12 @@ on_docker_hub() {
 }
 
 take_test_images() { # NAME...
-  "$root/tests/images/build.sh" "$@" 2>&1 | grep -v 'up to date' || true
   local address name
   address=$("$root/tests/images/registry.sh" start --pidfile "$dir/registry.pid")
   for name in "$@"; do
-    "$root/tests/images/registry.sh" push --to "$address" "$name:latest" >/dev/null
-    "$client" pull -q "$address/library/$name"
+    "$root/tests/images/registry.sh" push --to "$address" "$name:latest" \
+      2> >(grep -v 'up to date$' >&2) >/dev/null
+    "$client" pull -q "$address/library/$name" >/dev/null
     "$client" tag "$address/library/$name" "$name"
   done
 }

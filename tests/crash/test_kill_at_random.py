@@ -17,6 +17,7 @@ import pytest
 from client import Client
 from engine import KIND, Engine
 from images import Images
+from waiting import until
 
 ROUNDS = int(os.environ.get("HOLDFAST_CRASH_ROUNDS", 50))
 SEED = int(os.environ.get("HOLDFAST_CRASH_SEED", random.randrange(1 << 32)))
@@ -53,18 +54,18 @@ class Worker(threading.Thread):
                 self.unexpected.append(repr(error))
                 return
 
-    def ask(self, name, there, *call, ok, **query):
-        """One request that makes `name` be there or not; acknowledged only when it answers."""
-        before = self.known.get(name, False)
-        self.known[name] = None
+    def ask(self, what, there, *call, ok, **query):
+        """One request that makes `what` be there or not; acknowledged only when it answers."""
+        before = self.known.get(what, False)
+        self.known[what] = None
         answer = self.api.call(*call, **query)
         if answer.status in ok and b'"error"' not in answer.body:
-            self.known[name] = there
+            self.known[what] = there
         elif answer.status >= 500 or answer.status in ok:
             # An error that tells of the kill itself is possible; the state is then open.
             self.unexpected.append(f"{call[:2]} {query}: {answer.status} {answer.body[:300]!r}")
         else:
-            self.known[name] = before
+            self.known[what] = before
         return answer
 
     def fresh(self):
@@ -188,12 +189,28 @@ def check(engine, workers, state):
     wrong += [f"volumes/{name} has no record" for name in folders["volumes"] if name not in state["volumes"]]
     wrong += [f"volume {name} has no folder" for name in state["volumes"] if name not in folders["volumes"]]
     wrong += [f"staging/{name} was not swept" for name in folders["staging"]]
+    running = {entry[0] for entry in state["containers"].values() if entry[1] == "running"}
+    for mount in state["mounts"]:
+        owners = [identity for identity in running if identity in mount]
+        wrong += [f"mount {mount} belongs to no running container"] if not owners else []
     held = {m["Name"] for e in state["containers"].values() for m in json.loads(e[4]) if m.get("Name")}
     for name in state["volumes"]:
         named = name.startswith("volume")
         if not named and name not in held:
             wrong.append(f"anonymous volume {name} belongs to no container")
     return wrong
+
+
+def settled(engine, workers, where):
+    """Everything, once it is as it should be; what ended meanwhile may be tidied up after the start."""
+    state = {}
+
+    def wrong():
+        state.update(everything(engine))
+        return check(engine, workers, state)
+
+    until(lambda: not wrong(), lambda: f"{where}: {wrong()}\n{engine.log_tail()}", 10, 0.1)
+    return state
 
 
 def images_work(engine, client, tags):
@@ -223,6 +240,7 @@ def test_kill_at_random_moments(registry, tmp_path):
         client = Client("docker", engine, tmp_path)
         images = Images(engine, registry)
         images.have("busybox", "whiteouts")
+        engine.use_the_bridge()
         before = host_state.snapshot(engine)
         archive = saved_under(api, "whiteouts", "loaded:crash")
         reference = registry.push("alpine")
@@ -247,12 +265,11 @@ def test_kill_at_random_moments(registry, tmp_path):
                 assert not worker.is_alive() and not worker.unexpected, (SEED, number, worker.unexpected)
             operations += sum(worker.count for worker in workers)
             engine.start()
-            state = everything(engine)
-            wrong = check(engine, workers, state)
-            assert not wrong, f"seed {SEED}, round {number}: {wrong}\n{engine.log_tail()}"
+            state = settled(engine, workers, f"seed {SEED}, round {number}")
             engine.kill()
             engine.start()
-            assert everything(engine) == state, f"seed {SEED}, round {number}: a second restart changed something"
+            again = settled(engine, workers, f"seed {SEED}, round {number}, second restart")
+            assert again == state, f"seed {SEED}, round {number}: a second restart changed something"
             if number % 10 == 9:
                 images_work(engine, client, [reference, "loaded:crash"])
                 engine.remove_everything()
