@@ -50,6 +50,20 @@ int write_own_pid(const char* path) {
   return result;
 }
 
+// Failure only costs the program the time to protect itself.
+void make_read_only(const char* path) {
+  int fd = static_cast<int>(
+      ::syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  if (fd < 0) return;
+  struct mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  if (::syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0) {
+    ::syscall(SYS_move_mount, fd, "", AT_FDCWD, path,
+              MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS);
+  }
+  ::close(fd);
+}
+
 struct Pipe {
   UniqueFd ours;
   UniqueFd theirs;
@@ -100,11 +114,7 @@ int ChildSurroundings::enter() const {
   if (!pid_file.empty()) {
     if (int number = write_own_pid(pid_file.c_str())) return number;
   }
-  for (const auto& procs : cgroup_procs) {
-    // Best effort: a process in its parent's group works as well, it only shares its fate there.
-    [[maybe_unused]] auto ignored = ::write(procs.get(), "0", 1);
-  }
-  if (mounts.empty() && hidden_mount.empty()) return 0;
+  if (mounts.empty() && hidden_mount.empty() && read_only_program.empty()) return 0;
   if (::unshare(CLONE_NEWNS) != 0) return errno;
   // Slave, not private: what the host unmounts must not stay pinned here. The detached mounts are
   // not part of this tree yet and keep their peer groups, so that rshared means the host.
@@ -112,6 +122,7 @@ int ChildSurroundings::enter() const {
   if (!hidden_mount.empty() && ::umount2(hidden_mount.c_str(), MNT_DETACH) != 0) {
     if (errno != EINVAL && errno != ENOENT) return errno;  // not there: as wanted
   }
+  if (!read_only_program.empty()) make_read_only(read_only_program.c_str());
   for (const auto& [tree, place] : mounts) {
     if (::syscall(SYS_move_mount, tree.get(), "", AT_FDCWD, place.c_str(),
                   MOVE_MOUNT_F_EMPTY_PATH) != 0) {
@@ -157,6 +168,14 @@ Result<StartingMonitor> StartingMonitor::spawn(const MonitorPlan& plan) {
     RETURN_IF_ERROR(write_all(monitor.start_, "\n"));
   }
   return monitor;
+}
+
+void StartingMonitor::join(const std::vector<UniqueFd>& groups) const {
+  std::string number = std::to_string(pid());
+  for (const auto& procs : groups) {
+    // Best effort: in our group it works as well, it only shares its fate there.
+    [[maybe_unused]] auto ignored = ::write(procs.get(), number.data(), number.size());
+  }
 }
 
 Error StartingMonitor::failure() const {

@@ -14,9 +14,11 @@ namespace holdfast {
 // What a child does to its surroundings between fork and exec. Filled before the fork; enter()
 // makes system calls only.
 struct ChildSurroundings {
-  std::string pid_file;                // its own pid is written there; empty: nowhere
-  std::vector<UniqueFd> cgroup_procs;  // it joins these control groups
-  std::string hidden_mount;            // unmounted from its view; empty: none
+  std::string pid_file;      // its own pid is written there; empty: nowhere
+  std::string hidden_mount;  // unmounted from its view; empty: none
+  // Made a read-only mount of itself in its view: crun then need not copy itself out of reach of
+  // the container before each thing it does. Empty: none.
+  std::string read_only_program;
   // Detached mounts and where they go.
   std::vector<std::pair<BorrowedFd, std::string>> mounts;
 
@@ -49,6 +51,8 @@ class StartingMonitor {
   Result<pid_t> wait_for_pid();
 
   pid_t pid() const { return process_.pid(); }
+  // Moves it to other control groups, by their cgroup.procs, as far as they take it.
+  void join(const std::vector<UniqueFd>& groups) const;
   // Gives it up: it lives on whatever becomes of us. Whoever waits for its end reaps it.
   void detach() { (void)process_.detach(); }
 

@@ -133,6 +133,7 @@ Result<std::unique_ptr<Runtime>> Runtime::open(RuntimeOptions options) {
   }
   ASSIGN_OR_RETURN(impl->choice,
                    choose_runtime(impl->options.default_runtime, impl->paths, impl->host.cgroups));
+  impl->monitor_groups = open_monitor_groups(impl->host.cgroups, impl->options.cgroup_parent);
   return std::unique_ptr<Runtime>(new Runtime(std::move(impl)));
 }
 
@@ -145,6 +146,7 @@ Result<RuntimeChoice> Runtime::Impl::choice_of(const ContainerId& id) const {
 Status Runtime::Impl::run(const RuntimeChoice& runtime, std::vector<std::string> arguments) const {
   ChildSurroundings surroundings;
   surroundings.hidden_mount = runtime.hidden_mount(host.cgroups);
+  surroundings.read_only_program = runtime.read_only_program();
   ProcessOptions process;
   process.argv = {runtime.program, "--root", paths.state(runtime.name)};
   process.argv.insert(process.argv.end(), arguments.begin(), arguments.end());
@@ -224,11 +226,13 @@ Result<CreatedContainer> Runtime::create(const CreateRequest& request) {
   if (spec.terminal || !request.stdin_once) plan.arguments.emplace_back("--leave-stdin-open");
   plan.temporary_directory = impl_->temporary_directory();
   plan.surroundings.pid_file = directory + "/conmon.pid";
-  plan.surroundings.cgroup_procs = impl_->monitor_groups();
   plan.surroundings.hidden_mount = impl_->choice.hidden_mount(impl_->host.cgroups);
+  plan.surroundings.read_only_program = impl_->choice.read_only_program();
   plan.surroundings.mounts = staged_mounts(request, directory, stage);
   auto created = [&]() -> Result<CreatedContainer> {
     ASSIGN_OR_RETURN(auto monitor, StartingMonitor::spawn(plan));
+    // Joining takes the kernel some 10 ms: time that conmon and the runtime need to start anyway.
+    monitor.join(impl_->monitor_groups);
     ASSIGN_OR_RETURN(pid_t pid, monitor.wait_for_pid());
     CreatedContainer result{pid, describe_monitor(monitor.pid(), directory)};
     monitor.detach();
@@ -302,7 +306,8 @@ Status Runtime::remove(const ContainerId& id) {
   // Without these files nothing was started yet.
   auto choice = impl_->choice_of(id);
   auto cgroup = impl_->cgroup_of(id);
-  if (choice && file_exists(impl_->paths.state(choice->name) + "/" + id.str())) {
+  std::string state = choice ? impl_->paths.state(choice->name) + "/" + id.str() : "";
+  if (choice && cgroup && file_exists(state) && !impl_->remove_ended(directory, *cgroup, state)) {
     auto done = impl_->run(*choice, {"delete", "--force", id.str()});
     if (!done) {
       (void)kill_all(id, SIGKILL);
@@ -312,7 +317,7 @@ Status Runtime::remove(const ContainerId& id) {
     (void)kill_all(id, SIGKILL);
   }
   impl_->end_monitor(directory, kEndPatience);
-  if (cgroup) impl_->remove_cgroup(*cgroup);
+  if (cgroup) (void)impl_->remove_cgroup(*cgroup);
   return remove_monitor_directory(directory);
 }
 

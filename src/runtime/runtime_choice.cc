@@ -66,6 +66,7 @@ Status try_runtime(const RuntimeChoice& runtime, const RuntimePaths& paths,
   RETURN_IF_ERROR(write_trial_bundle(bundle));
   ChildSurroundings surroundings;
   surroundings.hidden_mount = runtime.hidden_mount(cgroups);
+  surroundings.read_only_program = runtime.read_only_program();
   ProcessOptions options;
   options.argv = {runtime.program, "--root", paths.state(runtime.name), "create", "--bundle",
                   bundle,          id};

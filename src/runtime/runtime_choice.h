@@ -17,6 +17,8 @@ struct RuntimeChoice {
   // crun refuses a machine that has the v2 tree beside v1's controllers, but works once it can't
   // see it: the mount to hide from it, or empty.
   std::string hidden_mount(const CgroupLayout& cgroups) const;
+  // See ChildSurroundings; crun's only.
+  std::string read_only_program() const { return name == "crun" ? program : ""; }
 };
 
 // The runtime named `wanted` (a name or a path), or, if that is empty, the first of crun and runc

@@ -61,9 +61,10 @@ Result<PendingExec> Runtime::prepare_exec(const ExecRequest& request) {
   plan.temporary_directory = impl_->temporary_directory();
   plan.waits_for_attach = true;
   plan.surroundings.pid_file = directory + "/conmon.pid";
-  plan.surroundings.cgroup_procs = impl_->monitor_groups();
   plan.surroundings.hidden_mount = choice.hidden_mount(impl_->host.cgroups);
+  plan.surroundings.read_only_program = choice.read_only_program();
   ASSIGN_OR_RETURN(auto monitor, StartingMonitor::spawn(plan));
+  monitor.join(impl_->monitor_groups);
   RETURN_IF_ERROR(monitor.wait_for_socket());
   return PendingExec(std::make_unique<PendingExec::Impl>(
       PendingExec::Impl{std::move(monitor), directory, request.spec.args.front()}));

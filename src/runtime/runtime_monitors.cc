@@ -10,9 +10,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 #include <set>
 
 #include "base/file.h"
+#include "runtime/exit_monitor.h"
 #include "runtime/runtime_impl.h"
 
 namespace holdfast {
@@ -73,17 +75,17 @@ void Runtime::Impl::end_monitor(const std::string& directory,
   reap(pid, pidfd);
 }
 
-std::vector<UniqueFd> Runtime::Impl::monitor_groups() const {
+std::vector<UniqueFd> open_monitor_groups(const CgroupLayout& cgroups, const std::string& parent) {
   // Where systemd would look for processes to kill when the daemon's unit stops.
   std::set<std::string> hierarchies;
-  if (!host.cgroups.unified.empty()) hierarchies.insert(host.cgroups.unified);
-  const auto& controllers = host.cgroups.controllers;
+  if (!cgroups.unified.empty()) hierarchies.insert(cgroups.unified);
+  const auto& controllers = cgroups.controllers;
   if (auto named = controllers.find("name=systemd"); named != controllers.end()) {
     hierarchies.insert(named->second);
   }
   std::vector<UniqueFd> result;
   for (const auto& hierarchy : hierarchies) {
-    std::string directory = hierarchy + options.cgroup_parent + "/monitors";
+    std::string directory = hierarchy + parent + "/monitors";
     if (!make_directories(directory, 0755)) continue;
     if (auto file = open_file(directory + "/cgroup.procs", O_WRONLY)) {
       result.push_back(std::move(*file));
@@ -103,14 +105,28 @@ std::string Runtime::Impl::cgroup_directory(const std::string& cgroup,
   return host.cgroups.mode == CgroupLayout::Mode::kV2 ? host.cgroups.unified + cgroup : "";
 }
 
-void Runtime::Impl::remove_cgroup(const std::string& cgroup) const {
+bool Runtime::Impl::remove_cgroup(const std::string& cgroup) const {
   std::set<std::string> directories;
   for (const auto& [controller, mount] : host.cgroups.controllers) {
     directories.insert(mount + cgroup);
   }
   if (!host.cgroups.unified.empty()) directories.insert(host.cgroups.unified + cgroup);
-  // The runtime has removed them already, unless it was killed half-way.
-  for (const auto& directory : directories) ::rmdir(directory.c_str());
+  bool removed = true;
+  for (const auto& directory : directories) {
+    if (::rmdir(directory.c_str()) != 0 && errno != ENOENT) removed = false;
+  }
+  return removed;
+}
+
+bool Runtime::Impl::remove_ended(const std::string& directory, const std::string& cgroup,
+                                 const std::string& state) const {
+  if (find_monitor_in(directory) || read_exit_record(directory).lost) return false;
+  // A group with a process in it, or with groups made inside the container, stays: then it's the
+  // runtime's turn.
+  if (!remove_cgroup(cgroup)) return false;
+  std::error_code error;
+  std::filesystem::remove_all(state, error);  // plain files, and nothing is ever mounted there
+  return !error;
 }
 
 }  // namespace holdfast

@@ -44,7 +44,8 @@ TEST_P(ROOT_Exec, UserDirectoryAndEnvironment) {
 
 TEST_P(ROOT_Exec, TerminalHasTheSizeItIsGiven) {
   auto id = start_idle();
-  auto exec = shell_exec("read go; stty size; echo $TERM");
+  auto exec = shell_exec(
+      "read go; until [ \"$(stty size)\" = '33 77' ]; do :; done; stty size; echo $TERM");
   exec.terminal = true;
   ExecRequest wanted{id, random_hex(64), exec, true};
   auto pending = runtime_->prepare_exec(wanted);
