@@ -256,8 +256,8 @@ TEST_F(ROOT_Network, containers_of_one_network_reach_each_other_and_the_host) {
 
 TEST_F(ROOT_Network, networks_are_kept_apart) {
   Daemon daemon(102);
-  daemon.create("other", "10.213.202.0/24");
-  daemon.create("inner", "10.213.203.0/24", true);
+  daemon.create("other", "172.30.202.0/24");
+  daemon.create("inner", "172.30.203.0/24", true);
   const std::string a = daemon.start('a', {on("bridge")});
   const std::string b = daemon.start('b', {on("other")});
   const std::string c = daemon.start('c', {on("inner")});
@@ -270,7 +270,7 @@ TEST_F(ROOT_Network, networks_are_kept_apart) {
 
 TEST_F(ROOT_Network, a_published_port_is_reached_from_everywhere) {
   Daemon daemon(103);
-  daemon.create("other", "10.213.204.0/24");
+  daemon.create("other", "172.30.204.0/24");
   const std::string a = daemon.start('a', {on("bridge")}, {publish(80, 18103)});
   const std::string b = daemon.start('b', {on("bridge")});
   const std::string c = daemon.start('c', {on("other")});
@@ -329,7 +329,7 @@ TEST_F(ROOT_Network, a_port_moves_to_the_next_container_at_once) {
 
 TEST_F(ROOT_Network, containers_resolve_each_others_names) {
   Daemon daemon(107);
-  daemon.create("names", "10.213.207.0/24");
+  daemon.create("names", "172.30.207.0/24");
   Endpoint aliased = on("names");
   aliased.aliases = {"db"};
   const std::string a = daemon.start('a', {on("names")});
@@ -340,25 +340,25 @@ TEST_F(ROOT_Network, containers_resolve_each_others_names) {
     std::string address;
     const auto deadline = Clock::now() + kDeadline;
     while (address.empty() && Clock::now() < deadline)
-      address = inside(a, [&] { return resolve("10.213.207.1", name, 100); });
+      address = inside(a, [&] { return resolve("172.30.207.1", name, 100); });
     return address;
   };
   for (const std::string name : {"cb", "db", "hb", "bbbbbbbbbbbb"})
     EXPECT_EQ(from_a(name), daemon.ip('b')) << name;
   EXPECT_EQ(from_a("ca"), daemon.ip('a'));
   EXPECT_EQ(daemon->resolv_conf({}, daemon->attachment(Daemon::id('a'))->endpoints).substr(0, 23),
-            "nameserver 10.213.207.1");
+            "nameserver 172.30.207.1");
   ASSERT_TRUE(daemon->rename(Daemon::id('b'), "renamed"));
   EXPECT_EQ(from_a("renamed"), daemon.ip('b'));
 }
 
 TEST_F(ROOT_Network, the_name_server_ends_with_the_last_name_and_comes_back) {
   Daemon daemon(108);
-  daemon.create("names", "10.213.208.0/24");
+  daemon.create("names", "172.30.208.0/24");
   const std::string pid_file = daemon.root() / "run/network/names/aardvark.pid";
   for (int round = 0; round < 3; ++round) {
     const std::string a = daemon.start('a', {on("names")});
-    EXPECT_EQ(inside(a, [&] { return resolve("10.213.208.1", "ca"); }), daemon.ip('a'));
+    EXPECT_EQ(inside(a, [&] { return resolve("172.30.208.1", "ca"); }), daemon.ip('a'));
     ASSERT_TRUE(daemon->tear_down(Daemon::id('a')));
     EXPECT_FALSE(file_exists(pid_file));
   }
@@ -366,7 +366,7 @@ TEST_F(ROOT_Network, the_name_server_ends_with_the_last_name_and_comes_back) {
 
 TEST_F(ROOT_Network, connects_and_disconnects_while_running) {
   Daemon daemon(109);
-  daemon.create("second", "10.213.209.0/24");
+  daemon.create("second", "172.30.209.0/24");
   const std::string a = daemon.start('a', {on("bridge")}, {publish(80, 18109)});
   const std::string b = daemon.start('b', {on("second")});
   Server on_a(a, 80, "from a");
@@ -374,14 +374,14 @@ TEST_F(ROOT_Network, connects_and_disconnects_while_running) {
   EXPECT_EQ(ask_from(b, daemon.ip('a', 1), 80), "from a");
   EXPECT_EQ(ask("127.0.0.1", 18109), "from a");
   ASSERT_TRUE(daemon->disconnect(Daemon::id('a'), "bridge"));
-  EXPECT_THAT(run({"nsenter", "--net=" + a, "ip", "route"}), HasSubstr("default via 10.213.209.1"));
+  EXPECT_THAT(run({"nsenter", "--net=" + a, "ip", "route"}), HasSubstr("default via 172.30.209.1"));
   EXPECT_THAT(run({"nsenter", "--net=" + a, "ip", "-br", "link"}), Not(HasSubstr("eth0")));
   EXPECT_EQ(ask("127.0.0.1", 18109), "from a");
 }
 
 TEST_F(ROOT_Network, twenty_at_once_come_and_go_without_a_trace) {
   Daemon daemon(110);
-  daemon.create("busy", "10.213.210.0/24");
+  daemon.create("busy", "172.30.210.0/24");
   const auto all = [&](auto body) {
     std::vector<std::thread> threads;
     for (char digit = 'a'; digit < 'a' + 20; ++digit)
@@ -413,24 +413,24 @@ TEST_F(ROOT_Network, twenty_at_once_come_and_go_without_a_trace) {
 
 TEST_F(ROOT_Network, two_daemons_do_not_disturb_each_other) {
   Daemon one(111), two(112);
-  one.create("same", "10.213.211.0/24");
-  two.create("same", "10.213.212.0/24");
+  one.create("same", "172.30.211.0/24");
+  two.create("same", "172.30.212.0/24");
   const std::string a = one.start('a', {on("same"), on("bridge")}, {publish(80, 18111)});
   const std::string b = two.start('a', {on("same"), on("bridge")}, {publish(80, 18112)});
   Server on_a(a, 80, "one"), on_b(b, 80, "two");
   EXPECT_EQ(ask("127.0.0.1", 18111), "one");
   EXPECT_EQ(ask("127.0.0.1", 18112), "two");
-  EXPECT_EQ(inside(b, [&] { return resolve("10.213.212.1", "ca"); }), two.ip('a'));
+  EXPECT_EQ(inside(b, [&] { return resolve("172.30.212.1", "ca"); }), two.ip('a'));
   ASSERT_TRUE(one->tear_down(Daemon::id('a')));
   EXPECT_EQ(ask("127.0.0.1", 18112), "two");
-  EXPECT_EQ(inside(b, [&] { return resolve("10.213.212.1", "ca"); }), two.ip('a'));
+  EXPECT_EQ(inside(b, [&] { return resolve("172.30.212.1", "ca"); }), two.ip('a'));
   EXPECT_FALSE(
       two->reserve({Daemon::id('b'), "cb", "hb", {on("bridge")}, {publish(80, 18112)}, {}}));
 }
 
 TEST_F(ROOT_Network, a_new_daemon_takes_over_what_a_killed_one_left) {
   Daemon daemon(113);
-  daemon.create("names", "10.213.213.0/24");
+  daemon.create("names", "172.30.213.0/24");
   const std::string a = daemon.start('a', {on("names")}, {publish(80, 18113)});
   const std::string dead = daemon.start('b', {on("names")}, {publish(80, 18114)});
   Server server(a, 80, "alive");
@@ -468,14 +468,14 @@ TEST_F(ROOT_Network, ipv6_networks_carry_ipv6) {
   NetworkSpec spec;
   spec.name = "six";
   spec.ipv6 = true;
-  spec.ipam = {{"10.213.216.0/24", {}, {}, {}}, {"fd00:213:216::/64", {}, {}, {}}};
+  spec.ipam = {{"172.30.216.0/24", {}, {}, {}}, {"fd00:213:116::/64", {}, {}, {}}};
   const auto created = daemon->create(spec);
   ASSERT_TRUE(created) << created.error().message;
   const std::string a = daemon.start('a', {on("six")});
   daemon.start('b', {on("six")});
-  EXPECT_EQ(daemon->attachment(Daemon::id('b'))->endpoints[0].ipv6, "fd00:213:216::3");
+  EXPECT_EQ(daemon->attachment(Daemon::id('b'))->endpoints[0].ipv6, "fd00:213:116::3");
   EXPECT_THAT(run({"nsenter", "--net=" + a, "ip", "-6", "route"}),
-              HasSubstr("default via fd00:213:216::1"));
+              HasSubstr("default via fd00:213:116::1"));
   // Refused is an answer.
   EXPECT_EQ(inside(a,
                    [] {
@@ -485,7 +485,7 @@ TEST_F(ROOT_Network, ipv6_networks_carry_ipv6) {
                      sockaddr_in6 name{};
                      name.sin6_family = AF_INET6;
                      name.sin6_port = htons(80);
-                     inet_pton(AF_INET6, "fd00:213:216::3", &name.sin6_addr);
+                     inet_pton(AF_INET6, "fd00:213:116::3", &name.sin6_addr);
                      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name);
                      return errno;
                    }),
