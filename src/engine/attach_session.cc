@@ -162,14 +162,12 @@ void AttachSession::take_input(std::string_view bytes, bool end) {
     read_input();
     return;
   }
-  auto scanned = scanner_.scan(bytes);
+  // Only a terminal's input is typed by somebody who may want to leave.
+  auto scanned =
+      mode_.tty ? scanner_.scan(bytes) : DetachScanner::Scanned{std::string(bytes), false};
   pending_input_ += scanned.bytes;
-  if (scanned.detached) {
-    flush_input();
-    detach();
-    return;
-  }
   flush_input();
+  if (scanned.detached) detach();
 }
 
 void AttachSession::flush_input() {

@@ -146,7 +146,7 @@ bool ContainerFilter::matches_key(const std::string& key, const std::string& val
     return std::to_string(data.state.exit_code) == value && !data.state.running() &&
            data.state.finished_at != Time{};
   }
-  if (key == "health") return context_.health(data) == value;
+  if (key == "health") return context_.health(container, data) == value;
   if (key == "before") return container.created < before_;
   if (key == "since") return container.created > since_;
   if (key == "volume") return matches_volume(data, value);

@@ -15,9 +15,7 @@ struct FilterContext {
   // The images that `text` names or that descend from it, for the ancestor filter.
   std::function<std::vector<ImageId>(const std::string& text)> ancestors;
   std::function<Result<NetworkId>(const std::string& text)> network;
-  std::function<std::string(const ContainerData&)> health = [](const ContainerData&) {
-    return "none";
-  };
+  std::function<std::string(const Container&, const ContainerData&)> health;
 };
 
 // The filters of GET /containers/json, checked once and applied to each container.

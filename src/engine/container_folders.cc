@@ -98,6 +98,11 @@ Result<DetachedMount> ContainerFolders::mount_root(const ContainerId& id,
   for (const auto& fd : lower) parts.lower.push_back(fd);
   parts.upper = upper_fd;
   parts.work = work_fd;
+  // Whatever the kernel's defaults are: layers are read by commit and diff, which know plain ones
+  // only.
+  for (const char* feature : {"metacopy", "redirect_dir", "index"}) {
+    parts.options.push_back({.key = feature, .value = "off"});
+  }
   if (unsynced) parts.options.push_back({.key = "volatile", .value = std::nullopt});
   return mount_overlay(parts);
 }

@@ -40,47 +40,73 @@ std::uint32_t go_mode(mode_t mode) {
   return result;
 }
 
-// Assembles the root of a container that doesn't run, as it would see it: its layers with its
-// volumes and binds in place. For a private mount namespace, at the container's own folder.
-Status assemble_root(Engine::Impl& impl, const Container& container,
-                     const std::function<Status(BorrowedFd)>& work) {
-  ContainerData data = container.view();
-  HolderId holder("archive-" + container.id.str());
-  ASSIGN_OR_RETURN(auto layers, impl.parts.images.layer_paths(container.image));
-  ASSIGN_OR_RETURN(auto detached, impl.folders.mount_root(container.id, layers, false));
-  ASSIGN_OR_RETURN(auto folder, open_file(impl.folders.folder(container.id), O_PATH | O_DIRECTORY));
-  ASSIGN_OR_RETURN(auto root,
-                   std::move(detached).attach(folder, "", impl.folders.folder(container.id)));
-  std::vector<MountPoint> sources;
-  for (const auto& mount : data.mounts) {
-    if (mount.type != MountType::kTmpfs) sources.push_back(mount);
-  }
-  auto prepared = impl.mounts.prepare(sources, holder);
-  Status status;
-  std::vector<MountGuard> guards;
-  if (!prepared) {
-    status = tl::unexpected(std::move(prepared).error());
-  } else {
-    for (std::size_t i = 0; i < sources.size() && status; ++i) {
-      // A target that isn't there yet is made when the container starts: there is nothing to see
-      // below it now.
-      auto target = open_confined(root.root(), sources[i].target, Confine::kInRoot, O_PATH);
-      if (!target) continue;
-      auto guard = std::move(prepared->trees[i]).attach(*target, "", sources[i].target);
-      if (guard) guards.push_back(std::move(*guard));
-      if (!guard) status = tl::unexpected(std::move(guard).error());
+bool is_directory(BorrowedFd fd) {
+  struct stat status = {};
+  return ::fstat(fd.get(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+// The root of a container that doesn't run, as it would see it: its layers with its volumes and
+// binds in place.
+class StoppedRoot {
+ public:
+  StoppedRoot(Engine::Impl& impl, const Container& container)
+      : impl_(impl), container_(container), holder_("archive-" + container.id.str()) {
+    for (const auto& mount : container.view().mounts) {
+      if (mount.type != MountType::kTmpfs) mounts_.push_back(mount);
     }
   }
-  if (status) status = work(root.root());
-  while (!guards.empty()) guards.pop_back();
-  for (const auto& mount : sources) {
-    if (mount.type == MountType::kVolume)
-      (void)impl.parts.volumes.unmount(VolumeName(mount.source), holder);
-    if (mount.type == MountType::kVolume)
-      impl.parts.volumes.release(VolumeName(mount.source), holder);
+  StoppedRoot(const StoppedRoot&) = delete;
+  StoppedRoot& operator=(const StoppedRoot&) = delete;
+  ~StoppedRoot() {
+    prepared_ = {};
+    for (const auto& mount : mounts_) {
+      if (mount.type != MountType::kVolume) continue;
+      (void)impl_.parts.volumes.unmount(VolumeName(mount.source), holder_);
+      impl_.parts.volumes.release(VolumeName(mount.source), holder_);
+    }
   }
-  return status;
-}
+
+  // Opens and clones all sources: in the daemon's own namespace, as only what hangs there can be
+  // cloned.
+  Status prepare() {
+    ASSIGN_OR_RETURN(auto layers, impl_.parts.images.layer_paths(container_.image));
+    ASSIGN_OR_RETURN(auto root, impl_.folders.mount_root(container_.id, layers, false));
+    root_ = std::make_unique<DetachedMount>(std::move(root));
+    ASSIGN_OR_RETURN(prepared_, impl_.mounts.prepare(mounts_, holder_));
+    return {};
+  }
+
+  // Hangs all on the container's own folder, in the private namespace this is called in, and works
+  // there.
+  Status assemble(const std::function<Status(BorrowedFd)>& work) {
+    std::string place = impl_.folders.folder(container_.id);
+    ASSIGN_OR_RETURN(auto folder, open_file(place, O_PATH | O_DIRECTORY));
+    ASSIGN_OR_RETURN(auto root, std::move(*root_).attach(folder, "", place));
+    std::vector<MountGuard> guards;
+    for (std::size_t i = 0; i < mounts_.size(); ++i) {
+      auto target = open_confined(root.root(), mounts_[i].target, Confine::kInRoot, O_PATH);
+      if (!target && is_directory(prepared_.trees[i].root())) {
+        target = make_directories_confined(root.root(), mounts_[i].target, Confine::kInRoot);
+      }
+      // The stub of a file is made when the container starts: there is nothing to see below it now.
+      if (!target) continue;
+      ASSIGN_OR_RETURN(auto guard,
+                       std::move(prepared_.trees[i]).attach(*target, "", mounts_[i].target));
+      guards.push_back(std::move(guard));
+    }
+    auto status = work(root.root());
+    while (!guards.empty()) guards.pop_back();  // the last one hangs on top
+    return status;
+  }
+
+ private:
+  Engine::Impl& impl_;
+  const Container& container_;
+  const HolderId holder_;
+  std::vector<MountPoint> mounts_;
+  std::unique_ptr<DetachedMount> root_;
+  PreparedMounts prepared_;
+};
 
 // Runs `work` with the root directory of the container, which is not started, removed or otherwise
 // changed meanwhile when it doesn't run.
@@ -96,7 +122,9 @@ Status with_root(Engine::Impl& impl, const ContainerPtr& container,
   if (container->state().status == ContainerStatus::kRemoving) {
     return fail(Code::kConflict, "container {} is being removed", container->id);
   }
-  return run_in_private_mount_namespace([&] { return assemble_root(impl, *container, work); });
+  StoppedRoot stopped(impl, *container);
+  RETURN_IF_ERROR(stopped.prepare());
+  return run_in_private_mount_namespace([&] { return stopped.assemble(work); });
 }
 
 tl::unexpected<Error> no_such_file(const std::string& path, const std::string& container) {
@@ -232,15 +260,31 @@ bool is_mount_stub(const std::string& path) {
   return kStubs.contains(path);
 }
 
-// Lists what the writable layer in `upper` changes of the image's directory `lower` (which may be
-// absent).
-Status list_changes(BorrowedFd upper, BorrowedFd lower, const std::string& path, json::Array& out) {
-  ASSIGN_OR_RETURN(auto stream_fd, reopen(upper, O_RDONLY | O_DIRECTORY));
+// Whether a directory of the image is in the writable layer only for the mount stubs in it.
+bool holds_only_stubs(const std::set<std::string>& names, const std::string& path,
+                      const struct stat& above, const struct stat& below) {
+  bool same = above.st_mode == below.st_mode && above.st_uid == below.st_uid &&
+              above.st_gid == below.st_gid;
+  return same && names.size() > 2 &&
+         std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+           return name == "." || name == ".." || is_mount_stub(path + "/" + name);
+         });
+}
+
+Result<std::set<std::string>> names_of(BorrowedFd directory) {
+  ASSIGN_OR_RETURN(auto stream_fd, reopen(directory, O_RDONLY | O_DIRECTORY));
   DIR* stream = ::fdopendir(stream_fd.release());
-  if (!stream) return fail_errno("read directory \"{}\"", path);
+  if (!stream) return fail_errno("read directory");
   std::unique_ptr<DIR, int (*)(DIR*)> closer(stream, ::closedir);
   std::set<std::string> names;
   while (const dirent* entry = ::readdir(stream)) names.emplace(entry->d_name);
+  return names;
+}
+
+// Lists what the writable layer in `upper` changes of the image's directory `lower` (which may be
+// absent).
+Status list_changes(BorrowedFd upper, BorrowedFd lower, const std::string& path, json::Array& out) {
+  ASSIGN_OR_RETURN(auto names, names_of(upper));
   for (const auto& name : names) {
     if (name == "." || name == "..") continue;
     struct stat above = {};
@@ -252,13 +296,19 @@ Status list_changes(BorrowedFd upper, BorrowedFd lower, const std::string& path,
     std::string full = path + "/" + name;
     bool whiteout = S_ISCHR(above.st_mode) && above.st_rdev == 0;
     if (!existed && (whiteout || is_mount_stub(full))) continue;
+    auto inner = S_ISDIR(above.st_mode)
+                     ? open_file_at(upper, name, O_PATH | O_DIRECTORY | O_NOFOLLOW)
+                     : Result<UniqueFd>(UniqueFd());
+    if (!inner) continue;
+    if (existed && *inner) {
+      ASSIGN_OR_RETURN(auto inner_names, names_of(*inner));
+      if (holds_only_stubs(inner_names, full, above, below)) continue;
+    }
     out.push_back(json::Object{{"Path", full},
                                {"Kind", whiteout  ? kDeleted
                                         : existed ? kModified
                                                   : kAdded}});
-    if (!S_ISDIR(above.st_mode)) continue;
-    auto inner = open_file_at(upper, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    if (!inner) continue;
+    if (!*inner) continue;
     auto beneath = existed && S_ISDIR(below.st_mode)
                        ? open_file_at(lower, name, O_PATH | O_DIRECTORY | O_NOFOLLOW)
                        : Result<UniqueFd>(UniqueFd());

@@ -96,6 +96,7 @@ class Recovery {
         changed.ports = attachment->ports;
       });
       remount_volumes(*container);
+      impl_.begin_health_checks(container);
       return;
     }
     ExitRecord record;

@@ -14,6 +14,7 @@
 #include "engine/container_table.h"
 #include "engine/engine.h"
 #include "engine/exec_table.h"
+#include "engine/health.h"
 #include "engine/inspect.h"
 #include "engine/mount_executor.h"
 #include "network/networks.h"
@@ -37,6 +38,7 @@ struct Engine::Impl {
   ExitMonitor exits;
   MountExecutor mounts;
   ExecTable execs;
+  HealthTable health;
 
   std::atomic<bool> stopping = false;
   std::mutex restart_mutex;  // guards restart_timers
@@ -72,6 +74,10 @@ struct Engine::Impl {
   Status launch(const ContainerPtr& container);
   Status launch_or_note_failure(const ContainerPtr& container);
   void end_waiting_attaches(const ContainerId& id);
+
+  // Starts the probes of a container that has a health check; for one that has just started or been
+  // taken over.
+  void begin_health_checks(const ContainerPtr& container);
 
   // exit.cc
   Status watch_exit(const ContainerPtr& container, const MonitorProcess& monitor);

@@ -29,6 +29,60 @@ Result<ExecSession> parse_exec(const json::Object& body) {
   return session;
 }
 
+std::shared_ptr<AttachSession> attach_to_exec(Engine::Impl& impl, const ContainerPtr& container,
+                                              const ExecSession& session,
+                                              std::unique_ptr<ClientDuplex> client) {
+  AttachMode mode{.in = session.in,
+                  .out = session.out,
+                  .err = session.err,
+                  .tty = session.spec.terminal,
+                  .close_stdin = !session.spec.terminal,
+                  .keep_stdin = true,
+                  .await_exit = true};
+  auto detached = [&impl, container, id = session.id] {
+    impl.in_background([&impl, container, id] {
+      impl.publish(*container, "exec_detach", {{"execID", id}});
+    });
+  };
+  // Checked when the session was made.
+  auto scanner = DetachScanner::parse(session.detach_keys);
+  CHECK(scanner.has_value());
+  return std::make_shared<AttachSession>(impl.parts.loop, std::move(client), mode,
+                                         std::move(*scanner), detached);
+}
+
+// Starts the process of a session whose client, if any, is connected first, so that it misses
+// nothing.
+Status run_exec(Engine::Impl& impl, const ContainerPtr& container, const ContainerData& data,
+                ExecSession session, const std::shared_ptr<AttachSession>& attached) {
+  std::string id = session.id;
+  if (!session.user.empty()) {
+    ASSIGN_OR_RETURN(auto root, impl.parts.runtime.open_root(container->id));
+    ASSIGN_OR_RETURN(
+        session.spec.user,
+        resolve_user(session.user, json::strings_or_empty(data.host_config, "GroupAdd"), root));
+  }
+  ASSIGN_OR_RETURN(auto pending,
+                   impl.parts.runtime.prepare_exec({container->id, id, session.spec, session.in}));
+  if (attached) RETURN_IF_ERROR(attached->begin(pending.directory()));
+  impl.publish(*container, fmt::format("exec_start: {}", fmt::join(session.spec.args, " ")),
+               {{"execID", id}});
+  ASSIGN_OR_RETURN(auto started, pending.start());
+  impl.execs.set_running(id, started.pid);
+  return impl.exits.watch(
+      started.monitor, [&impl, container, id, attached](const ExitRecord& record) {
+        impl.execs.set_ended(id, record.code);
+        if (attached) attached->exited();
+        impl.in_background([&impl, container, id, record] {
+          impl.publish(*container, "exec_die",
+                       {{"execID", id}, {"exitCode", std::to_string(record.code)}});
+          if (auto removed = impl.parts.runtime.remove_exec(container->id, id); !removed) {
+            log::warn("exec {}: {}", id, removed.error().message);
+          }
+        });
+      });
+}
+
 }  // namespace
 
 Result<std::string> Engine::exec_create(const std::string& name, const json::Object& body) {
@@ -65,65 +119,17 @@ Status Engine::exec_start(const std::string& exec_id, const ExecStart& options,
     return fail(Code::kConflict, "container {} is not running", container->id);
   ASSIGN_OR_RETURN(auto session, impl.execs.claim_start(exec_id));
   if (options.console_size) session.spec.console_size = *options.console_size;
-  std::string user = session.user.empty() ? json::string_or(data.config, "User") : session.user;
-  if (!session.user.empty()) {
-    ASSIGN_OR_RETURN(auto root, impl.parts.runtime.open_root(container->id));
-    ASSIGN_OR_RETURN(
-        session.spec.user,
-        resolve_user(user, json::strings_or_empty(data.host_config, "GroupAdd"), root));
-  }
-  ExecRequest request{container->id, exec_id, session.spec, session.in};
-  auto pending = impl.parts.runtime.prepare_exec(request);
-  auto failed = [&](const Error& error) {
-    impl.execs.set_ended(exec_id, start_failure_exit_code(error));
-    return tl::unexpected(error);
-  };
-  if (!pending) return failed(pending.error());
   std::shared_ptr<AttachSession> attached;
-  std::string directory = pending->directory();
-  if (!options.detach) {
-    ASSIGN_OR_RETURN(auto scanner, DetachScanner::parse(session.detach_keys));
-    AttachMode mode{.in = session.in,
-                    .out = session.out,
-                    .err = session.err,
-                    .tty = session.spec.terminal,
-                    .close_stdin = !session.spec.terminal,
-                    .keep_stdin = true,
-                    .await_exit = true};
-    attached = std::make_shared<AttachSession>(
-        impl.parts.loop, accept(session.spec.terminal), mode, std::move(scanner),
-        [&impl, container, exec_id] {
-          impl.in_background([&impl, container, exec_id] {
-            impl.publish(*container, "exec_detach", {{"execID", exec_id}});
-          });
-        });
-    if (auto begun = attached->begin(directory); !begun)
-      log::warn("exec {}: {}", exec_id, begun.error().message);
-  }
-  std::string command = fmt::format("{}", fmt::join(session.spec.args, " "));
-  impl.publish(*container, "exec_start: " + command, {{"execID", exec_id}});
-  auto started = pending->start();
-  if (!started) {
-    if (attached) {
-      attached->fail(started.error().message);
-      impl.execs.set_ended(exec_id, start_failure_exit_code(started.error()));
-      return {};
-    }
-    return failed(started.error());
-  }
-  impl.execs.set_running(exec_id, started->pid);
-  return impl.exits.watch(
-      started->monitor, [&impl, container, exec_id, attached](const ExitRecord& record) {
-        impl.execs.set_ended(exec_id, record.code);
-        if (attached) attached->exited();
-        impl.in_background([&impl, container, exec_id, record] {
-          impl.publish(*container, "exec_die",
-                       {{"execID", exec_id}, {"exitCode", std::to_string(record.code)}});
-          if (auto removed = impl.parts.runtime.remove_exec(container->id, exec_id); !removed) {
-            log::warn("exec {}: {}", exec_id, removed.error().message);
-          }
-        });
-      });
+  if (!options.detach)
+    attached = attach_to_exec(impl, container, session, accept(session.spec.terminal));
+  auto status = run_exec(impl, container, data, session, attached);
+  if (status) return {};
+  int code = start_failure_exit_code(status.error());
+  impl.execs.set_ended(exec_id, code == 127 ? code : 126);
+  if (!attached) return status;
+  // The connection has left HTTP: what went wrong is told where the output would be.
+  attached->fail(status.error().message);
+  return {};
 }
 
 Result<json::Object> Engine::exec_inspect(const std::string& exec_id) const {

@@ -57,6 +57,7 @@ void Engine::Impl::handle_exit(const ContainerPtr& container, const ExitRecord& 
   auto guard = container->slot.acquire();
   // A start that failed after the monitor was there has taken everything down already.
   if (!container->state().running()) return;
+  health.stop(container->id);
   bool restart = false;
   container->change([&](ContainerData& data) {
     data.state.status = ContainerStatus::kExited;

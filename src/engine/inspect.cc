@@ -90,15 +90,19 @@ json::Object mount_json(const MountPoint& mount, const VolumeMountpoint& mountpo
   out["Destination"] = mount.target;
   if (mount.type == MountType::kVolume)
     out["Driver"] = mount.driver.empty() ? "local" : mount.driver;
-  out["Mode"] = mount.mode;
+  out["Mode"] = mount.mode.empty() && mount.type == MountType::kVolume ? "z" : mount.mode;
   out["RW"] = !mount.read_only;
   out["Propagation"] = mount.propagation;
   return out;
 }
 
-// Quotes a command for the Command column: words joined by blanks, as Docker does.
+// The Command column: arguments with blanks in quotes, as Docker shows them.
 std::string command_text(const json::Object& config) {
-  return fmt::format("{}", fmt::join(command_line(config), " "));
+  auto words = command_line(config);
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    if (words[i].find(' ') != std::string::npos) words[i] = "'" + words[i] + "'";
+  }
+  return fmt::format("{}", fmt::join(words, " "));
 }
 
 }  // namespace

@@ -34,12 +34,22 @@ std::string image_name(const Engine::Impl& impl, const Container& container,
   return container.image.str();
 }
 
+// "none", "starting", "healthy" or "unhealthy".
+std::string health_of(const Engine::Impl& impl, const Container& container,
+                      const ContainerData& data) {
+  auto monitor = impl.health.find(container.id);
+  return monitor && data.state.running() ? monitor->status() : "none";
+}
+
 FilterContext filter_context(const Engine::Impl& impl) {
   FilterContext context;
   context.ancestors = [&impl](const std::string& text) {
     std::vector<ImageId> ids;
     if (auto id = impl.parts.images.resolve(text)) ids.push_back(*id);
     return ids;
+  };
+  context.health = [&impl](const Container& container, const ContainerData& data) {
+    return health_of(impl, container, data);
   };
   context.network = [&impl](const std::string& text) { return impl.parts.networks.find(text); };
   return context;
@@ -68,9 +78,12 @@ std::vector<image::User> Engine::Impl::users_of(const ImageId& id) const {
 
 Result<json::Object> Engine::inspect(const std::string& name, bool size) const {
   ASSIGN_OR_RETURN(auto container, impl_->table.find(name));
-  return inspect_json(*container, impl_->files_of(container->id), impl_->volume_mountpoints(),
-                      impl_->execs.running_in(container->id),
-                      size ? size_of(*impl_, *container) : std::nullopt);
+  json::Object out = inspect_json(
+      *container, impl_->files_of(container->id), impl_->volume_mountpoints(),
+      impl_->execs.running_in(container->id), size ? size_of(*impl_, *container) : std::nullopt);
+  if (auto monitor = impl_->health.find(container->id))
+    out["State"].get_object()["Health"] = monitor->to_json();
+  return out;
 }
 
 Result<json::Array> Engine::list(const ListOptions& options) const {
@@ -82,9 +95,15 @@ Result<json::Array> Engine::list(const ListOptions& options) const {
     ContainerData data = container->view();
     bool shown = all || data.state.running() || data.state.status == ContainerStatus::kRestarting;
     if (!shown || !filter.matches(*container, data)) continue;
-    list.push_back(summary_json(*container, image_name(*impl_, *container, data),
-                                impl_->volume_mountpoints(),
-                                options.size ? size_of(*impl_, *container) : std::nullopt));
+    json::Object summary =
+        summary_json(*container, image_name(*impl_, *container, data), impl_->volume_mountpoints(),
+                     options.size ? size_of(*impl_, *container) : std::nullopt);
+    std::string health = health_of(*impl_, *container, data);
+    if (health != "none" && data.state.status == ContainerStatus::kRunning) {
+      summary["Status"] = fmt::format("{} ({})", json::string_or(summary, "Status"),
+                                      health == "starting" ? "health: starting" : health);
+    }
+    list.push_back(std::move(summary));
     if (options.limit > 0 && list.size() >= options.limit) break;
   }
   return list;

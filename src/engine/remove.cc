@@ -33,6 +33,7 @@ Status Engine::Impl::erase(const ContainerPtr& container, bool anonymous_volumes
     }
   }
   execs.forget(container->id);
+  health.forget(container->id);
   if (auto discarded = folders.discard(container->id); !discarded) {
     log::warn("container {}: {}", container->id, discarded.error().message);
   }

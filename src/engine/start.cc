@@ -234,6 +234,7 @@ class Launch {
                             {"read/write", mount.read_only ? "false" : "true"}});
     }
     impl_.publish(*container_, "start");
+    impl_.begin_health_checks(container_);
     return {};
   }
 
@@ -302,6 +303,21 @@ void Engine::Impl::end_waiting_attaches(const ContainerId& id) {
     waiting_attaches.erase(found);
   }
   for (const auto& session : sessions) session->abandon();
+}
+
+void Engine::Impl::begin_health_checks(const ContainerPtr& container) {
+  auto plan = HealthPlan::of(container->view().config);
+  if (!plan) return;
+  HealthMonitor::Surroundings surroundings{
+      parts.loop, parts.runtime, exits,
+      [this](std::function<void()> work) { in_background(std::move(work)); },
+      [this, container](const std::string& status) {
+        publish(*container, "health_status: " + status);
+      }};
+  auto monitor =
+      std::make_shared<HealthMonitor>(container->id, std::move(*plan), std::move(surroundings));
+  health.add(container->id, monitor);
+  monitor->begin();
 }
 
 Result<Outcome> Engine::start(const std::string& name) {

@@ -26,8 +26,10 @@ void add_foreign_routes(Router& router) {
   router.add_unbuilt(
       "POST", "/build",
       "building images is not supported: build with BuildKit or buildah and load the result");
-  router.add_unbuilt("POST", "/build/prune",
-                     "there is no build cache: this engine does not build images");
+  // `docker system prune` asks for this, too: there is never a build cache.
+  router.add_simple("POST", "/build/prune", [](const Request&) -> Result<Reply> {
+    return Reply::json(json::Object{{"CachesDeleted", nullptr}, {"SpaceReclaimed", 0}});
+  });
   router.add_unbuilt("POST", "/session",
                      "sessions are for building images, which is not supported");
   router.add_unbuilt("POST", "/grpc", "sessions are for building images, which is not supported");
