@@ -1,6 +1,5 @@
 #include "runtime/runtime.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -317,6 +316,10 @@ Status Runtime::remove(const ContainerId& id) {
     (void)kill_all(id, SIGKILL);
   }
   impl_->end_monitor(directory, kEndPatience);
+  // Those of sessions end with their processes; they may still be writing that down.
+  for (const auto& session : names_in(directory + "/exec")) {
+    impl_->end_monitor(fmt::format("{}/exec/{}", directory, session), kEndPatience);
+  }
   if (cgroup) (void)impl_->remove_cgroup(*cgroup);
   return remove_monitor_directory(directory);
 }
@@ -327,12 +330,7 @@ Result<MonitorProcess> Runtime::find_monitor(const std::string& directory) const
 
 Result<std::vector<ContainerId>> Runtime::list() const {
   std::vector<ContainerId> ids;
-  std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(impl_->paths.containers().c_str()),
-                                             ::closedir);
-  if (!stream) return fail_errno("open \"{}\"", impl_->paths.containers());
-  while (const struct dirent* entry = ::readdir(stream.get())) {
-    if (entry->d_name[0] != '.') ids.emplace_back(entry->d_name);
-  }
+  for (auto& name : names_in(impl_->paths.containers())) ids.emplace_back(std::move(name));
   return ids;
 }
 

@@ -11,7 +11,6 @@
 #include "base/file.h"
 
 namespace holdfast {
-namespace {
 
 std::vector<std::string> names_in(const std::string& directory) {
   std::vector<std::string> names;
@@ -23,6 +22,8 @@ std::vector<std::string> names_in(const std::string& directory) {
   }
   return names;
 }
+
+namespace {
 
 Status remove_entry(const std::string& path) {
   if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};

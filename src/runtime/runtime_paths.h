@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/typed_id.h"
@@ -20,6 +21,9 @@ struct RuntimePaths {
   std::string choice() const { return exec_root + "/runtime/choice.json"; }
   std::string temporary() const { return exec_root + "/tmp"; }
 };
+
+// What is in `directory`; nothing when it cannot be read.
+std::vector<std::string> names_in(const std::string& directory);
 
 // Removes `directory` and what a monitor leaves in it. Never descends where a file system could be
 // mounted: such a directory must be empty, so that no mistake can delete the data of a volume.
