@@ -4,6 +4,8 @@
 #include <charconv>
 #include <set>
 
+#include "runtime/oci_spec.h"
+
 namespace holdfast {
 namespace {
 
@@ -273,6 +275,25 @@ Status check_working_directory(const json::Object& config) {
   return {};
 }
 
+Status check_capabilities(const json::Object& host_config) {
+  auto effective = effective_capabilities(json::strings_or_empty(host_config, "CapAdd"),
+                                          json::strings_or_empty(host_config, "CapDrop"), false);
+  return effective ? Status() : tl::unexpected(std::move(effective).error());
+}
+
+Status check_health(const json::Object& config) {
+  const auto& check = json::object_or_empty(config, "Healthcheck");
+  for (const char* key : {"Interval", "Timeout", "StartPeriod", "StartInterval"}) {
+    ASSIGN_OR_RETURN(auto nanos, json::get_int(check, key));
+    if (nanos != 0 && nanos < 1'000'000) {
+      return fail(Code::kInvalidArgument, "{} in Healthcheck cannot be less than 1ms", key);
+    }
+  }
+  ASSIGN_OR_RETURN(auto retries, json::get_int(check, "Retries"));
+  if (retries < 0) return fail(Code::kInvalidArgument, "Retries in Healthcheck cannot be negative");
+  return {};
+}
+
 // Hostnames follow RFC 1123 but for the length of the whole, which the kernel bounds at 64.
 Status check_hostname(const json::Object& config) {
   std::string name = json::string_or(config, "Hostname");
@@ -323,9 +344,11 @@ Result<ContainerConfig> parse_container_config(const json::Object& body,
   RETURN_IF_ERROR(check_resources(result.host_config));
   RETURN_IF_ERROR(check_namespaces(result.host_config));
   RETURN_IF_ERROR(check_log_driver(result.host_config));
+  RETURN_IF_ERROR(check_capabilities(result.host_config));
   RETURN_IF_ERROR(check_environment(result.config));
   RETURN_IF_ERROR(check_working_directory(result.config));
   RETURN_IF_ERROR(check_hostname(result.config));
+  RETURN_IF_ERROR(check_health(result.config));
   return result;
 }
 

@@ -126,7 +126,9 @@ Result<std::vector<Endpoint>> plan_endpoints(const ContainerConfig& request,
     }
     return nullptr;
   };
-  ASSIGN_OR_RETURN(auto first_id, networks.find(first));
+  // A network that isn't there is an error of the start: an answer 404 here would tell clients that
+  // the image is missing.
+  auto first_id = networks.find(first);
   const json::Object none;
   const auto* first_settings = settings_of(first);
   ASSIGN_OR_RETURN(auto endpoint,
@@ -135,8 +137,8 @@ Result<std::vector<Endpoint>> plan_endpoints(const ContainerConfig& request,
   for (const auto& [key, value] : request.networking) {
     std::string name(key);
     if (name == first || (first == "bridge" && name == "default")) continue;
-    ASSIGN_OR_RETURN(auto id, networks.find(name));
-    if (id == first_id) continue;
+    auto id = networks.find(name);
+    if (id && first_id && *id == *first_id) continue;
     ASSIGN_OR_RETURN(auto other,
                      Endpoint::from_json(name, value.is_object() ? value.get_object() : none));
     endpoints.push_back(std::move(other));
@@ -201,6 +203,11 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   ASSIGN_OR_RETURN(auto endpoints, plan_endpoints(config, impl.parts.networks));
   ASSIGN_OR_RETURN(auto ports,
                    parse_port_bindings(json::object_or_empty(config.host_config, "PortBindings")));
+  if (!ports.empty() &&
+      json::string_or(config.host_config, "NetworkMode").starts_with("container:")) {
+    return fail(Code::kInvalidArgument,
+                "conflicting options: port publishing and the container type network mode");
+  }
   for (const auto& port : ports) {
     if (!json::find(config.config, "ExposedPorts")) config.config["ExposedPorts"] = json::Object{};
     config.config["ExposedPorts"].get_object()[port.port.str()] = json::Object{};

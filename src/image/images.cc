@@ -280,10 +280,18 @@ Status Images::Impl::add(NewImage image, Operation& operation) {
   auto placed = layers->place(std::move(image.placements), operation.holder(), batch);
   if (!placed) return tl::unexpected(std::move(placed).error());
 
-  std::lock_guard writing(writer);
+  auto removing = [&] { return images.contains(id) && images.at(id).removing; };
+  std::unique_lock writing(writer);
   {
     std::unique_lock lock(mutex);
-    idle.wait(lock, [&] { return !images.contains(id) || !images.at(id).removing; });
+    // Whoever removes it needs `writer` to get on: it must not be held while waiting for the end.
+    while (removing()) {
+      writing.unlock();
+      idle.wait(lock, [&] { return !removing(); });
+      lock.unlock();
+      writing.lock();
+      lock.lock();
+    }
     if (images.contains(id)) {
       lock.unlock();
       return commit_references(id, image.references);

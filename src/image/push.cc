@@ -79,16 +79,18 @@ Status Images::push(std::string_view text, const Credentials& credentials, const
   if (!parsed.digest().empty())
     return fail(Code::kInvalidArgument, "cannot push a digest reference");
   std::vector<std::pair<Reference, ImageId>> wanted;
+  bool known = false;  // under any tag
   {
     std::lock_guard lock(impl_->mutex);
     for (const auto& [key, named] : impl_->references) {
       const auto& reference = named.first;
       if (reference.name() != parsed.name() || !reference.digest().empty()) continue;
+      known = true;
       if (parsed.tag().empty() || parsed.tag() == reference.tag()) wanted.push_back(named);
     }
   }
   Messages messages(progress);
-  if (wanted.empty() && !parsed.tag().empty()) {
+  if (wanted.empty() && known) {
     return fail(Code::kNotFound, "tag does not exist: {}", parsed.familiar());
   }
   if (wanted.empty()) {

@@ -229,14 +229,14 @@ Error Registry::translate(std::string_view text, bool pushing) const {
   if (contains(text, "unauthorized") || contains(text, "authentication required") ||
       contains(text, "invalid username/password")) {
     if (anonymous_ && !pushing) {
-      return {Code::kUnauthenticated, 0,
+      return {Code::kInternal, 0,
               fmt::format("Head \"http{}://{}/v2/{}/manifests/{}\": no basic auth credentials",
                           insecure(reference_.domain(), options_->insecure_registries) ? "" : "s",
                           reference_.domain(), reference_.path(),
                           reference_.digest().empty() ? reference_.tag() : reference_.digest())};
     }
-    if (anonymous_) return {Code::kUnauthenticated, 0, "no basic auth credentials"};
-    return {Code::kUnauthenticated, 0, "unauthorized: authentication required"};
+    if (anonymous_) return {Code::kInternal, 0, "no basic auth credentials"};
+    return {Code::kInternal, 0, "unauthorized: authentication required"};
   }
   if (at_request != std::string_view::npos)
     return {Code::kInternal, 0, std::string(text.substr(at_request))};
