@@ -1,7 +1,5 @@
 """A full disk: an engine of its own on a small file system."""
 
-import subprocess
-
 import pytest
 from client import Client
 from engine import KIND, Engine, run
@@ -24,11 +22,8 @@ def small(registry, tmp_path_factory):
         engine.start()
         Images(engine, registry).have("busybox")
         yield engine
-        engine.remove_everything()
-        engine.stop()
     finally:
-        engine.sweep(keep_folder=True)
-        subprocess.run(["umount", root], check=True)
+        engine.close()
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_info(cli, api, engine):
     assert info["OSType"] == "linux" and info["NCPU"] >= 1 and info["MemTotal"] > 0
     assert info["Driver"] and info["DefaultRuntime"]
     text = cli("info").out
-    assert "Running: 1" in text and f"Docker Root Dir: {engine.data_root}" in text
+    assert "Running: 1" in text and f"Root Dir: {engine.data_root}" in text
     assert cli("info", "-f", "{{.OSType}}").out == "linux\n"
 
 

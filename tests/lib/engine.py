@@ -166,7 +166,7 @@ class Engine:
         finally:
             self.sweep()
 
-    def sweep(self, keep_folder=False):
+    def sweep(self):
         """Ends the engine's processes, containers and all, and removes its mounts and files."""
         if self.process is not None:
             self.process.kill()
@@ -181,8 +181,7 @@ class Engine:
         for mount in reversed(self.mounts()):
             run("umount", "-l", mount, check=False)
         run("ip", "link", "delete", self.bridge, check=False)
-        if not keep_folder:
-            shutil.rmtree(self.dir, ignore_errors=True)
+        shutil.rmtree(self.dir, ignore_errors=True)
 
     def mounts(self):
         with open("/proc/self/mountinfo") as table:
