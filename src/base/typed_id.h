@@ -9,8 +9,8 @@
 
 namespace holdfast {
 
-// A string that names one kind of thing, so that a container's id is never taken for a volume's name. `Tag` is an
-// empty struct: using VolumeName = TypedId<struct VolumeNameTag>.
+// A string that names one kind of thing, so that a container's id is never taken for a volume's
+// name. `Tag` is an empty struct: using VolumeName = TypedId<struct VolumeNameTag>.
 template <typename Tag>
 class TypedId {
  public:
@@ -25,12 +25,14 @@ class TypedId {
   std::string text_;
 };
 
-// Whoever keeps a volume in use: a container's id, a CSI publish target, a dashboard session. Opaque to storage.
+// Whoever keeps a volume in use: a container's id, a CSI publish target, a dashboard session.
+// Opaque to storage.
 using HolderId = TypedId<struct HolderIdTag>;
 using VolumeName = TypedId<struct VolumeNameTag>;
 using ContainerId = TypedId<struct ContainerIdTag>;  // 64 hexadecimal digits
-using ImageId = TypedId<struct ImageIdTag>;          // "sha256:" and 64 hexadecimal digits of the config blob
-using NetworkId = TypedId<struct NetworkIdTag>;      // 64 hexadecimal digits
+using ImageId =
+    TypedId<struct ImageIdTag>;  // "sha256:" and 64 hexadecimal digits of the config blob
+using NetworkId = TypedId<struct NetworkIdTag>;  // 64 hexadecimal digits
 
 }  // namespace holdfast
 

@@ -168,8 +168,7 @@ void add_container_stream_routes(Router& router, Engine& engine, EventLoop& loop
         },
         options);
   };
-  add(
-      "POST", "/containers/{id}/attach",
+  add("POST", "/containers/{id}/attach",
       [&engine](const Request& request, Responder& responder) {
         return attach(engine, request, responder);
       },
