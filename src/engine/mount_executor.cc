@@ -157,6 +157,7 @@ Result<PreparedMounts> MountExecutor::prepare(const std::vector<MountPoint>& pla
     prepared.trees.push_back(std::move(tree));
     ContainerMount entry;
     entry.target = mount.target;
+    entry.source = mount.source;  // for the words of a failure
     entry.options = {mount.propagation.empty() ? "rprivate" : mount.propagation};
     entry.tree = prepared.trees.back().root();
     prepared.mounts.push_back(std::move(entry));

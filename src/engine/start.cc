@@ -134,6 +134,8 @@ class Launch {
     ASSIGN_OR_RETURN(prepared_,
                      impl_.mounts.prepare(data_.mounts, impl_.holder_of(container_->id)));
     RETURN_IF_ERROR(add_own_files());
+    RETURN_IF_ERROR(share_memory());
+    request_.spec.namespaces.network.borrowed = shares_network(data_.host_config);
     request_.spec.mounts.insert(request_.spec.mounts.end(), prepared_.mounts.begin(),
                                 prepared_.mounts.end());
     return {};
@@ -169,6 +171,21 @@ class Launch {
       mount.tree = own_files_.back().root();
       request_.spec.mounts.push_back(std::move(mount));
     }
+    return {};
+  }
+
+  // --ipc container:ID shares the other one's /dev/shm, too.
+  Status share_memory() {
+    std::string mode = json::string_or(data_.host_config, "IpcMode");
+    if (!mode.starts_with("container:")) return {};
+    ASSIGN_OR_RETURN(auto shared,
+                     impl_.parts.runtime.clone_mount(ContainerId(mode.substr(10)), "/dev/shm"));
+    shared_memory_ = std::move(shared);
+    ContainerMount mount;
+    mount.target = "/dev/shm";
+    mount.options = {"rprivate"};
+    mount.tree = shared_memory_;
+    request_.spec.mounts.push_back(std::move(mount));
     return {};
   }
 
@@ -255,6 +272,7 @@ class Launch {
   std::unique_ptr<DetachedMount> root_;
   PreparedMounts prepared_;
   std::vector<DetachedMount> own_files_;
+  UniqueFd shared_memory_;
   CreateRequest request_;
   pid_t pid_ = 0;
   bool reserved_ = false;
