@@ -190,11 +190,11 @@ TEST_F(ROOT_Pull, TakesCredentialsThatNobodyElseSees) {
   std::string name = locked.name("busybox:latest");
   auto anonymous = pull(name);
   ASSERT_FALSE(anonymous);
-  EXPECT_EQ(anonymous.error().code, Code::kUnauthenticated);
+  EXPECT_EQ(anonymous.error().code, Code::kInternal);
   EXPECT_THAT(anonymous.error().message, HasSubstr("no basic auth credentials"));
   auto wrong = pull(name, {}, {"user", "wrong", {}, {}});
   ASSERT_FALSE(wrong);
-  EXPECT_EQ(wrong.error().code, Code::kUnauthenticated);
+  EXPECT_EQ(wrong.error().code, Code::kInternal);
   auto right = pull(name, {}, {"user", "secret", {}, {}});
   ASSERT_TRUE(right) << right.error().message;
   // No credentials stay behind.
