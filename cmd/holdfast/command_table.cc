@@ -5,6 +5,7 @@ namespace holdfast::cli {
 const std::vector<CommandEntry>& command_table() {
   static const std::vector<CommandEntry> table = {
       {{"attach", "container attach"}, attach_command},
+      {{"commit", "container commit"}, commit_command},
       {{"cp", "container cp"}, cp_command},
       {{"create", "container create"}, create_command},
       {{"diff", "container diff"}, diff_command},

@@ -7,6 +7,7 @@ namespace holdfast::cli {
 
 // containers
 Command attach_command();
+Command commit_command();
 Command container_prune_command();
 Command cp_command();
 Command create_command();

@@ -89,8 +89,9 @@ bool ContainerTable::is_reserved(const ContainerId& id) const {
                      [&](const auto& entry) { return entry.second == id; });
 }
 
-Status ContainerTable::add(const ContainerPtr& container) {
-  RETURN_IF_ERROR(save(*container));
+Status ContainerTable::add(const ContainerPtr& container, Batch also) {
+  also.put(RecordKind::kContainer, container->id.str(), container->to_record());
+  RETURN_IF_ERROR(store_.commit(std::move(also)));
   std::lock_guard lock(mutex_);
   by_id_.emplace(container->id, container);
   return {};
@@ -100,8 +101,9 @@ Status ContainerTable::save(const Container& container) {
   return store_.put(RecordKind::kContainer, container.id.str(), container.to_record());
 }
 
-Status ContainerTable::remove(const ContainerPtr& container) {
-  RETURN_IF_ERROR(store_.erase(RecordKind::kContainer, container->id.str()));
+Status ContainerTable::remove(const ContainerPtr& container, Batch also) {
+  also.erase(RecordKind::kContainer, container->id.str());
+  RETURN_IF_ERROR(store_.commit(std::move(also)));
   std::lock_guard lock(mutex_);
   by_id_.erase(container->id);
   names_.erase(container->name());

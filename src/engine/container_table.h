@@ -29,12 +29,13 @@ class ContainerTable {
   // Whether a name is reserved for a container of this id, which may not be there yet.
   bool is_reserved(const ContainerId& id) const;
 
-  // Makes the container durable and visible. Its name must be reserved.
-  Status add(const ContainerPtr& container);
+  // Makes the container durable and visible, together with the changes of `also`. Its name must be
+  // reserved.
+  Status add(const ContainerPtr& container, Batch also);
   // Writes the record anew; durable on return.
   Status save(const Container& container);
-  // Takes the container out, durably, and frees its name.
-  Status remove(const ContainerPtr& container);
+  // Takes the container out, durably and together with the changes of `also`, and frees its name.
+  Status remove(const ContainerPtr& container, Batch also);
   // Renames it durably; kConflict when the name is taken.
   Status rename(Container& container, const std::string& name);
 

@@ -4,6 +4,7 @@
 #include "engine/container_config.h"
 #include "engine/engine_impl.h"
 #include "engine/signals.h"
+#include "engine/volume_intent.h"
 #include "os/safe_path.h"
 
 #include <fcntl.h>
@@ -13,11 +14,12 @@
 //
 //   1. the request is checked and merged with the image's configuration     nothing is kept yet
 //   2. its name is reserved, in memory
-//   3. volumes are created and held, filled from the image                  undone: released, and
+//   3. the names of its anonymous volumes are written down (VolumeIntent), for recovery
+//   4. volumes are created and held, filled from the image                  undone: released, and
 //   removed if they were new
-//   4. its folder is made                                                   a folder without a
+//   5. its folder is made                                                   a folder without a
 //   record goes at the next start
-//   5. its record is committed: from here on the container exists
+//   6. its record is committed: from here on the container exists
 namespace holdfast {
 namespace {
 
@@ -69,6 +71,18 @@ class NameClaim {
   std::string name_;
 };
 
+// Gives anonymous volumes their names, and returns those.
+std::vector<std::string> name_anonymous_volumes(std::vector<MountPoint>& mounts) {
+  std::vector<std::string> names;
+  for (auto& mount : mounts) {
+    if (mount.type != MountType::kVolume || !mount.source.empty()) continue;
+    mount.source = random_hex(64);
+    mount.volume_labels[std::string(kAnonymousLabel)] = "";
+    names.push_back(mount.source);
+  }
+  return names;
+}
+
 Status claim_volumes(std::vector<MountPoint>& mounts, VolumeClaims& claims) {
   for (auto& mount : mounts) {
     if (mount.type != MountType::kVolume) continue;
@@ -108,7 +122,11 @@ Result<std::vector<Endpoint>> plan_endpoints(const ContainerConfig& request,
   ASSIGN_OR_RETURN(auto mode, parse_network_mode(mode_text));
   std::vector<Endpoint> endpoints;
   if (mode.kind == NetworkMode::Kind::kContainer) {
-    if (!request.networking.empty()) {
+    // Some clients repeat the mode there, which says nothing more.
+    bool other = std::any_of(
+        request.networking.begin(), request.networking.end(),
+        [](const auto& entry) { return !std::string_view(entry.key()).starts_with("container:"); });
+    if (other) {
       return fail(Code::kInvalidArgument,
                   "conflicting options: cannot attach both user-defined and non-user-defined "
                   "network-modes");
@@ -230,6 +248,15 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   ASSIGN_OR_RETURN(auto name, impl.table.reserve_name(request.name, id));
   NameClaim name_claim(impl.table, name);
   set_anonymous_names(config.config, default_hostname(config.host_config, id));
+  auto anonymous = name_anonymous_volumes(mounts);
+  VolumeIntent intent(id);
+  Batch together;
+  if (!anonymous.empty()) {
+    Batch declared;
+    intent.declare(declared, anonymous);
+    RETURN_IF_ERROR(impl.parts.store.commit(std::move(declared)));
+    intent.end(together);
+  }
   VolumeClaims claims(impl.parts.volumes, impl.holder_of(id));
   RETURN_IF_ERROR(claim_volumes(mounts, claims));
   ASSIGN_OR_RETURN(auto layers, impl.parts.images.layer_paths(image.id));
@@ -244,7 +271,7 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   data.endpoints = std::move(endpoints);
   data.mounts = std::move(mounts);
   auto container = std::make_shared<Container>(id, image.id, "linux", now(), std::move(data));
-  if (auto added = impl.table.add(container); !added) {
+  if (auto added = impl.table.add(container, std::move(together)); !added) {
     (void)impl.folders.discard(id);
     return tl::unexpected(std::move(added).error());
   }

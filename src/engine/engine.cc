@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "engine/engine_impl.h"
+#include "engine/volume_intent.h"
 
 // Opening the engine: what the last daemon left is found out and put right before anything is
 // served.
@@ -43,6 +44,8 @@ class Recovery {
     // With a damaged record it isn't known who holds what: nothing may be removed then.
     if (!damaged_records_) impl_.parts.volumes.holders_restored();
     for (const auto& container : impl_.table.all()) take_over(container);
+    if (!damaged_records_)
+      RETURN_IF_ERROR(VolumeIntent::finish_all(impl_.parts.store, impl_.parts.volumes));
     RETURN_IF_ERROR(impl_.parts.networks.restore(live_));
     return {};
   }

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "engine/container_filter.h"
 #include "engine/engine_impl.h"
+#include "engine/volume_intent.h"
 
 namespace holdfast {
 
@@ -12,7 +13,15 @@ Status Engine::Impl::erase(const ContainerPtr& container, bool anonymous_volumes
   ContainerData data = container->view();
   container->change(
       [](ContainerData& changed) { changed.state.status = ContainerStatus::kRemoving; });
-  if (auto removed = table.remove(container); !removed) {
+  VolumeIntent intent(container->id);
+  std::vector<std::string> going;
+  for (const auto& mount : data.mounts) {
+    if (anonymous_volumes && mount.type == MountType::kVolume && mount.anonymous)
+      going.push_back(mount.source);
+  }
+  Batch together;
+  if (!going.empty()) intent.declare(together, going);
+  if (auto removed = table.remove(container, std::move(together)); !removed) {
     container->change([&](ContainerData& changed) { changed.state.status = data.state.status; });
     return removed;
   }
@@ -20,17 +29,23 @@ Status Engine::Impl::erase(const ContainerPtr& container, bool anonymous_volumes
     if (mount.type == MountType::kVolume)
       parts.volumes.release(VolumeName(mount.source), holder_of(container->id));
   }
-  for (const auto& mount : data.mounts) {
-    if (!anonymous_volumes || mount.type != MountType::kVolume || !mount.anonymous) continue;
-    VolumeName name(mount.source);
+  for (const auto& text : going) {
+    VolumeName name(text);
     auto volume = parts.volumes.get(name);
     // Named ones never: what counts is what the volume says of itself.
     if (!volume || !(*volume)->anonymous() || !parts.volumes.holders(name).empty()) continue;
     if (auto removed = parts.volumes.remove(name); removed) {
-      publish_volume("destroy", name, {{"driver", mount.driver}});
+      publish_volume("destroy", name, {{"driver", (*volume)->driver}});
     } else {
       log::warn("container {}: remove volume {}: {}", container->id, name, removed.error().message);
     }
+  }
+  if (!going.empty()) {
+    Batch done;
+    intent.end(done);
+    // Left behind, it makes the next start look at volumes that are gone.
+    if (auto ended = parts.store.commit(std::move(done)); !ended)
+      log::warn("{}", ended.error().message);
   }
   execs.forget(container->id);
   health.forget(container->id);

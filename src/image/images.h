@@ -182,6 +182,10 @@ class Images {
   Status push(std::string_view reference, const Credentials& credentials, const Progress& progress,
               const Cancellation& cancellation);
 
+  // Asks the registry at `server` ("" or Docker Hub's address: docker.io) whether it takes the
+  // credentials. kUnauthenticated when it doesn't.
+  Status check_credentials(std::string_view server, const Credentials& credentials) const;
+
   // docker-archive (old and new) and OCI archives, compressed or not. Says what was loaded through
   // `progress` as {"stream":"Loaded image: x:latest\n"}.
   Status load(const archive::Source& tar, const Progress& progress,

@@ -21,6 +21,7 @@ constexpr std::array kTables = {
     std::pair{RecordKind::kNetwork, "networks"},
     std::pair{RecordKind::kSecret, "secrets"},
     std::pair{RecordKind::kSetting, "settings"},
+    std::pair{RecordKind::kIntent, "intents"},
 };
 
 const char* table_of(RecordKind kind) {

@@ -17,7 +17,8 @@ enum class RecordKind {
   kLayer,
   kNetwork,
   kSecret,
-  kSetting
+  kSetting,
+  kIntent,  // operations under way, which recovery finishes or undoes
 };
 
 // One record: a key unique within its kind, and a JSON document whose shape its owner decides.

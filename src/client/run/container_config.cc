@@ -181,7 +181,7 @@ Status add_networks(const ContainerOptions& options, json::Object& config, json:
     if (endpoints.contains(network.name))
       return fail(Code::kInvalidArgument, "network \"{}\" is specified multiple times",
                   network.name);
-    endpoints[network.name] = network.endpoint;
+    if (!network.name.starts_with("container:")) endpoints[network.name] = network.endpoint;
   }
   config["NetworkingConfig"] = json::Object{{"EndpointsConfig", endpoints}};
   put(host, "Dns", options.dns);

@@ -111,14 +111,14 @@ void add_system_routes(Router& router, Engine& engine, EventLoop& loop) {
     if (auto status = stream_events(engine, loop, request, responder); !status)
       responder.send_error(status.error());
   });
-  router.add_simple("POST", "/auth", [](const Request& request) -> Result<Reply> {
+  router.add_simple("POST", "/auth", [&engine](const Request& request) -> Result<Reply> {
     ASSIGN_OR_RETURN(auto body, json_body(request));
+    image::Credentials credentials;
     ASSIGN_OR_RETURN(auto server, json::get_string(body, "serveraddress"));
-    return fail(Code::kNotImplemented,
-                "this engine keeps no credentials and does not check them for {}: the client "
-                "stores them, and they are "
-                "checked when an image is pulled or pushed",
-                server);
+    ASSIGN_OR_RETURN(credentials.username, json::get_string(body, "username"));
+    ASSIGN_OR_RETURN(credentials.password, json::get_string(body, "password"));
+    RETURN_IF_ERROR(engine.images().check_credentials(server, credentials));
+    return Reply::json(json::Object{{"Status", "Login Succeeded"}, {"IdentityToken", ""}});
   });
 }
 
