@@ -10,7 +10,7 @@
 namespace holdfast {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;  // 2: intents
 
 constexpr std::array kTables = {
     std::pair{RecordKind::kVolume, "volumes"},
