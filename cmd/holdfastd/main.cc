@@ -54,8 +54,11 @@ void bound_memory() {
 Status run(const DaemonOptions& options) {
   sigset_t signals = block_signals();
   ::umask(0022);
-  ASSIGN_OR_RETURN(auto data_lock, DirectoryLock::acquire(options.data_root));
-  ASSIGN_OR_RETURN(auto exec_lock, DirectoryLock::acquire(options.exec_root));
+  // Other users must not traverse the data root; the exec root holds the socket that some of them
+  // may use.
+  ASSIGN_OR_RETURN(auto data_lock, DirectoryLock::acquire(options.data_root, 0700));
+  ASSIGN_OR_RETURN(auto exec_lock, DirectoryLock::acquire(options.exec_root, 0711));
+  RETURN_IF_ERROR(check_records_present(options.data_root));
   RETURN_IF_ERROR(write_pidfile(options.pidfile));
 
   EventLoop loop;

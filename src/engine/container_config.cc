@@ -245,6 +245,38 @@ Status check_namespaces(const json::Object& host_config) {
   return {};
 }
 
+// What is asked for and not to be had is refused: a limit that is silently not there is worse than
+// none.
+Status check_unsupported(const json::Object& host_config) {
+  if (!json::array_or_empty(host_config, "DeviceRequests").empty()) {
+    return fail(Code::kInvalidArgument,
+                "could not select device driver \"\" with capabilities: [[gpu]]");
+  }
+  if (!json::object_or_empty(host_config, "StorageOpt").empty()) {
+    return fail(Code::kInvalidArgument,
+                "--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
+  }
+  std::string userns = json::string_or(host_config, "UsernsMode");
+  if (!is_one_of(userns, {"", "host"}))
+    return fail(Code::kInvalidArgument, "invalid USER mode: {}", userns);
+  std::string isolation = json::string_or(host_config, "Isolation");
+  if (!is_one_of(isolation, {"", "default"})) {
+    return fail(Code::kInvalidArgument, "invalid isolation '{}' on linux", isolation);
+  }
+  return {};
+}
+
+// There is one runtime; the names that mean "the usual one" elsewhere mean it here.
+Status choose_runtime(json::Object& host_config, std::string_view default_runtime) {
+  std::string asked = json::string_or(host_config, "Runtime");
+  if (asked != default_runtime &&
+      !is_one_of(asked, {"", "runc", "crun", "io.containerd.runc.v2"})) {
+    return fail(Code::kInvalidArgument, "unknown or invalid runtime name: {}", asked);
+  }
+  host_config["Runtime"] = default_runtime;
+  return {};
+}
+
 Status check_log_driver(const json::Object& host_config) {
   std::string type = json::string_or(json::object_or_empty(host_config, "LogConfig"), "Type");
   if (!is_one_of(type, {"", "json-file", "local", "none"})) {
@@ -306,7 +338,7 @@ Status check_hostname(const json::Object& config) {
   return {};
 }
 
-void fill_modes(json::Object& host_config, std::string_view default_runtime) {
+void fill_modes(json::Object& host_config) {
   auto set_if_empty = [&](const char* key, std::string_view value) {
     if (json::string_or(host_config, key).empty()) host_config[key] = value;
   };
@@ -315,7 +347,6 @@ void fill_modes(json::Object& host_config, std::string_view default_runtime) {
     host_config["NetworkMode"] = "bridge";
   set_if_empty("IpcMode", "private");
   set_if_empty("CgroupnsMode", json::bool_or(host_config, "Privileged") ? "host" : "private");
-  set_if_empty("Runtime", default_runtime);
   auto& policy = host_config["RestartPolicy"].get_object();
   policy["Name"] = json::string_or(policy, "Name").empty() ? "no" : json::string_or(policy, "Name");
   policy["MaximumRetryCount"] = json::int_or(policy, "MaximumRetryCount");
@@ -339,7 +370,9 @@ Result<ContainerConfig> parse_container_config(const json::Object& body,
   if (json::string_or(result.config, "Image").empty()) {
     return fail(Code::kInvalidArgument, "config cannot be empty in order to create a container");
   }
-  fill_modes(result.host_config, default_runtime);
+  fill_modes(result.host_config);
+  RETURN_IF_ERROR(choose_runtime(result.host_config, default_runtime));
+  RETURN_IF_ERROR(check_unsupported(result.host_config));
   RETURN_IF_ERROR(check_restart_policy(result.host_config));
   RETURN_IF_ERROR(check_resources(result.host_config));
   RETURN_IF_ERROR(check_namespaces(result.host_config));
@@ -433,7 +466,7 @@ Status merge_update(json::Object& host_config, const json::Object& update) {
                 "memoryswap at the "
                 "same time");
   }
-  fill_modes(changed, json::string_or(changed, "Runtime"));
+  fill_modes(changed);
   RETURN_IF_ERROR(check_restart_policy(changed));
   RETURN_IF_ERROR(check_resources(changed));
   host_config = std::move(changed);

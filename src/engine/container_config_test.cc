@@ -40,6 +40,11 @@ TEST(ContainerConfig, RefusesInDockersWords) {
             "Interval in Healthcheck cannot be less than 1ms");
   EXPECT_EQ(refusal(R"({"Image":"x","HostConfig":{"LogConfig":{"Type":"smoke"}}})"),
             "logger: no log driver named 'smoke' is registered");
+  EXPECT_EQ(refusal(R"({"Image":"x","HostConfig":{"Runtime":"magic"}})"),
+            "unknown or invalid runtime name: magic");
+  EXPECT_EQ(refusal(R"({"Image":"x","HostConfig":{"UsernsMode":"nonsense"}})"),
+            "invalid USER mode: nonsense");
+  EXPECT_NE(refusal(R"({"Image":"x","HostConfig":{"StorageOpt":{"size":"1g"}}})"), "");
   EXPECT_NE(refusal(R"({"Image":"x","Tty":"yes"})"), "");
 }
 
