@@ -219,8 +219,10 @@ Status Engine::put_archive(const std::string& name, const std::string& path,
       return fail(Code::kInvalidArgument, "extraction point is not a directory");
     archive::ExtractOptions extract_options;
     extract_options.no_overwrite_dir_non_dir = options.no_overwrite_dir_non_dir;
-    if (options.copy_owner) {
-      ASSIGN_OR_RETURN(auto user, resolve_user(json::string_or(data.config, "User"), {}, root));
+    // The files become the container's user's where it has one; else owners are the archive's.
+    if (std::string name = json::string_or(data.config, "User");
+        options.copy_owner && !name.empty()) {
+      ASSIGN_OR_RETURN(auto user, resolve_user(name, {}, root));
       extract_options.owner = archive::Owner{user.uid, user.gid};
     }
     ASSIGN_OR_RETURN(auto extracted, archive::extract(tar, root, inside, extract_options));

@@ -257,7 +257,9 @@ def test_pid_and_ipc_of_another_container(cli):
 
 
 def test_host_namespaces(cli):
-    assert len(cli("run", "--rm", "--pid", "host", "busybox", "ls", "/proc").lines) > 60
+    # Processes end while ls looks at them, which it takes amiss: only what it lists counts.
+    listing = cli("run", "--rm", "--pid", "host", "busybox", "sh", "-c", "ls /proc 2>/dev/null; true")
+    assert len(listing.lines) > 60
 
 
 def test_inspect_has_what_clients_read(cli, api, engine):
