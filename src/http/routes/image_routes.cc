@@ -14,6 +14,14 @@ Result<Reply> list(Engine& engine, const Request& request) {
   return Reply::json(images);
 }
 
+Result<Reply> inspect(Engine& engine, const Request& request) {
+  ASSIGN_OR_RETURN(auto image, engine.images().inspect(request.param("name")));
+  // Gone from the newest API, but Compose 1.29 indexes into it whatever version it speaks.
+  image["ContainerConfig"] = json::Object(json::object_or_empty(image, "Config"));
+  if (request.version < ApiVersion{1, 44}) image["VirtualSize"] = json::int_or(image, "Size");
+  return Reply::json(image);
+}
+
 Result<Reply> remove(Engine& engine, const Request& request) {
   image::RemoveOptions options;
   options.force = request.query.flag("force");
@@ -43,10 +51,7 @@ void add_image_routes(Router& router, Engine& engine) {
   router.add_simple("POST", "/images/prune",
                     [&engine](const Request& request) { return prune(engine, request); });
   router.add_simple("GET", "/images/{name:.*}/json",
-                    [&engine](const Request& request) -> Result<Reply> {
-                      ASSIGN_OR_RETURN(auto image, engine.images().inspect(request.param("name")));
-                      return Reply::json(image);
-                    });
+                    [&engine](const Request& request) { return inspect(engine, request); });
   router.add_simple(
       "GET", "/images/{name:.*}/history", [&engine](const Request& request) -> Result<Reply> {
         ASSIGN_OR_RETURN(auto history, engine.images().history(request.param("name")));
