@@ -70,17 +70,8 @@ def foreign(line):
 def images(session_engine, registry):
     images = Images(session_engine, registry)
     images.have("busybox")
-    use_the_bridge(session_engine.api)
+    session_engine.use_the_bridge()
     return images
-
-
-def use_the_bridge(api):
-    """Once, so that what an engine sets up with its first container is not taken for a leak."""
-    body = {"Image": "busybox", "Cmd": ["true"]}
-    identity = api.post("/containers/create", body).json["Id"]
-    assert api.post(f"/containers/{identity}/start").status == 204
-    assert api.post(f"/containers/{identity}/wait").status == 200
-    assert api.delete(f"/containers/{identity}").status == 204
 
 
 @pytest.fixture

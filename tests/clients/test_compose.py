@@ -35,7 +35,8 @@ def compose(docker, tmp_path):
     def run(*words, **environment):
         done = subprocess.run(
             ["docker-compose", *words], cwd=folder, capture_output=True, text=True, timeout=120,
-            env={**docker.environment(), **environment},
+            # Newer APIs have no ContainerConfig of images, without which this version recreates nothing.
+            env={**docker.environment(), "COMPOSE_API_VERSION": "1.41", **environment},
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
