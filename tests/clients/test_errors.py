@@ -334,12 +334,18 @@ class CuttingProxy:
         host, port = self.target.split(":")
         with client, socket.create_connection((host, int(port))) as upstream:
             threading.Thread(target=self._pump, args=(client, upstream), daemon=True).start()
-            passed = 0
-            while (data := upstream.recv(65536)) and passed < self.limit:
-                client.sendall(data[: self.limit - passed])
-                passed += len(data)
-            for stream in (client, upstream):
-                stream.shutdown(socket.SHUT_RDWR)
+            try:
+                self._pass(upstream, client)
+                for stream in (client, upstream):
+                    stream.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # the other side was faster
+
+    def _pass(self, upstream, client):
+        passed = 0
+        while (data := upstream.recv(65536)) and passed < self.limit:
+            client.sendall(data[: self.limit - passed])
+            passed += len(data)
 
     @staticmethod
     def _pump(source, sink):

@@ -4,6 +4,8 @@ import io
 import tarfile
 import threading
 
+import pytest
+
 LOADS, LOADERS, REMOVERS = 25, 4, 3
 
 
@@ -13,6 +15,7 @@ def empty_tar():
     return buffer.getvalue()
 
 
+@pytest.mark.holdfast_only("dockerd 20.10 answers 500 to some of the removals")
 def test_loading_an_image_that_is_being_removed_does_not_hang(docker, api):
     docker("import", "-", "raced", input=empty_tar())
     archive = docker("save", "raced").raw_out
