@@ -3,6 +3,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <array>
+#include <sstream>
 #include <thread>
 
 #include "base/file.h"
@@ -104,6 +106,31 @@ json::Object memory_json(const ContainerStats& stats) {
     memory["failcnt"] = stats.memory_fail_count;
   }
   return memory;
+}
+
+// The interfaces of the network namespace that `pid` is in, but for lo (proc(5), /proc/PID/net/dev:
+// two lines of titles, then "eth0: " and eight numbers received, eight sent).
+json::Object networks_json(pid_t pid) {
+  json::Object networks;
+  auto text = read_file(fmt::format("/proc/{}/net/dev", pid));
+  if (!text) return networks;
+  std::istringstream lines(*text);
+  std::string line;
+  while (std::getline(lines, line)) {
+    auto colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    auto begin = line.find_first_not_of(' ');
+    std::string name = line.substr(begin, colon - begin);
+    std::istringstream numbers(line.substr(colon + 1));
+    std::array<std::uint64_t, 16> values = {};
+    for (auto& value : values) numbers >> value;
+    if (name == "lo" || !numbers) continue;
+    networks[name] = json::Object{{"rx_bytes", values[0]},   {"rx_packets", values[1]},
+                                  {"rx_errors", values[2]},  {"rx_dropped", values[3]},
+                                  {"tx_bytes", values[8]},   {"tx_packets", values[9]},
+                                  {"tx_errors", values[10]}, {"tx_dropped", values[11]}};
+  }
+  return networks;
 }
 
 bool wants(const std::vector<std::string>& types, std::string_view type) {
@@ -285,7 +312,9 @@ Result<json::Object> Engine::stats(const std::string& name) const {
   out["precpu_stats"] = cpu_json(ContainerStats{});
   out["memory_stats"] = memory_json(stats);
   out["storage_stats"] = json::Object{};
-  out["networks"] = json::Object{};
+  ContainerData data = container->view();
+  bool own_network = json::string_or(data.host_config, "NetworkMode") != "host";
+  out["networks"] = data.state.running() && own_network ? networks_json(data.pid) : json::Object{};
   return out;
 }
 
