@@ -5,6 +5,7 @@
 #   make demo     run and print the story of a database that outlives its container
 #   make test     checks, unit tests, privileged tests, client tests, crash tests
 #   make bench    measure against dockerd, side by side
+#   make tidy     clang-tidy over all sources (half an hour)
 #   make install  to PREFIX (/usr/local), below DESTDIR if given
 #   make clean    remove what was built
 #
@@ -18,7 +19,7 @@ TESTS ?= tests/clients tests/crash
 PYTEST = /usr/bin/python3 -B -m pytest -c tests/pytest.ini
 
 .NOTPARALLEL:
-.PHONY: all deps build demo test check unit clients bench install clean
+.PHONY: all deps build demo test check unit clients bench tidy install clean
 
 all: build
 
@@ -50,6 +51,10 @@ clients:
 bench: build
 	@$(SUDO) tests/images/build.sh busybox manyfiles
 	@$(SUDO) /usr/bin/python3 -B bench/versus/run.py
+
+tidy:
+	@$(SUDO) scripts/deps.sh build tidy
+	@tests/checks/tidy.sh
 
 install: build
 	install -D -m 755 build/bin/holdfast $(DESTDIR)$(PREFIX)/bin/holdfast

@@ -143,12 +143,13 @@ Status apply_env(json::Object& config, const Instruction& instruction) {
   ASSIGN_OR_RETURN(auto pairs, name_values(instruction));
   auto environment = json::strings_or_empty(config, "Env");
   for (const auto& [name, value] : pairs) {
+    std::string prefix = name + "=";
     auto known = std::find_if(environment.begin(), environment.end(),
-                              [&](const std::string& e) { return e.starts_with(name + "="); });
+                              [&](const std::string& e) { return e.starts_with(prefix); });
     if (known != environment.end())
-      *known = name + "=" + value;
+      *known = prefix + value;
     else
-      environment.push_back(name + "=" + value);
+      environment.push_back(prefix + value);
   }
   config["Env"] = json::from_strings(environment);
   return {};
