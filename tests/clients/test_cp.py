@@ -96,6 +96,7 @@ def test_links_never_lead_to_the_host(box, tmp_path):
     assert secret.read_text() == "host"
 
 
+@pytest.mark.newer_client("says it in other words")
 def test_missing_paths(box, tmp_path):
     box.fails("cp", "box:/none", tmp_path, code=1, says="Could not find the file /none in container box")
     (tmp_path / "f").write_text("x")

@@ -161,6 +161,7 @@ def test_command_not_found(api, cli):
     assert answer.status == 400 and "executable file not found in $PATH" in answer.message
 
 
+@pytest.mark.newer_client("takes the code from other words")
 def test_command_that_cannot_be_executed(cli, api):
     cli.fails("run", "--name", "refused", "busybox", "/etc/passwd", code=126, says="permission denied")
     assert api.container("refused")["State"]["ExitCode"] == 126

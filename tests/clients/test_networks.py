@@ -247,6 +247,7 @@ def test_dns_options(cli):
 
 
 @pytest.mark.holdfast_only("Docker's client asks for API 1.44 here")
+@pytest.mark.newer_client("sends the address elsewhere")
 def test_mac_address(cli):
     output = cli("run", "--rm", "--mac-address", "02:11:22:33:44:55", "busybox", "cat",
                  "/sys/class/net/eth0/address")
