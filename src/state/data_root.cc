@@ -6,11 +6,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <memory>
+#include <thread>
 
 #include "base/file.h"
 
 namespace holdfast {
+namespace {
+constexpr auto kLockPatience = std::chrono::seconds(2);
+}
 
 Result<DirectoryLock> DirectoryLock::acquire(const std::string& directory, unsigned mode) {
   RETURN_IF_ERROR(make_directories(directory, mode));
@@ -18,7 +23,14 @@ Result<DirectoryLock> DirectoryLock::acquire(const std::string& directory, unsig
   if (::chmod(directory.c_str(), mode) != 0) return fail_errno("chmod \"{}\"", directory);
   std::string path = directory + "/lock";
   ASSIGN_OR_RETURN(auto file, open_file(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+  // A daemon that was killed while it forked leaves a child that holds the lock until it execs or
+  // ends: moments.
+  auto deadline = std::chrono::steady_clock::now() + kLockPatience;
+  while (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      continue;
+    }
     if (errno != EWOULDBLOCK) return fail_errno("lock \"{}\"", path);
     auto holder = read_all(file, 64);
     return fail(Code::kConflict, "\"{}\" is in use by another holdfastd (pid {})", directory,

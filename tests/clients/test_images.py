@@ -15,6 +15,7 @@ def tags(cli):
 
 def test_pull_by_tag_and_digest(cli, registry, api):
     reference = registry.push("alpine")
+    api.delete(f"/images/{reference}")  # other tests pull it, too
     output = cli("pull", reference)
     digest = re.search("Digest: (sha256:[0-9a-f]{64})", output.out)[1]
     assert output.lines[-1] == reference
@@ -61,8 +62,9 @@ def test_platforms(cli, registry):
     assert cli("image", "inspect", "-f", "{{.Architecture}}", reference).out == "amd64\n"
 
 
-def test_run_pulls_what_is_missing(cli, registry):
+def test_run_pulls_what_is_missing(cli, registry, api):
     reference = registry.push("my-image")
+    api.delete(f"/images/{reference}")
     output = cli("run", "--rm", reference)
     assert f"Unable to find image '{reference}' locally" in output.err
     assert "leaves no trace" in output.out
