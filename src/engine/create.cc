@@ -188,10 +188,6 @@ Status check_platform(const std::string& wanted, const image::Image& image,
   return {};
 }
 
-void set_anonymous_names(json::Object& config, const std::string& hostname) {
-  if (json::string_or(config, "Hostname").empty()) config["Hostname"] = hostname;
-}
-
 // Names of other containers in HostConfig become ids, so that a later rename changes nothing.
 Status resolve_container_modes(json::Object& host_config, const ContainerTable& table) {
   for (const char* key : {"NetworkMode", "IpcMode", "PidMode"}) {
@@ -247,7 +243,9 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   ContainerId id(random_hex(64));
   ASSIGN_OR_RETURN(auto name, impl.table.reserve_name(request.name, id));
   NameClaim name_claim(impl.table, name);
-  set_anonymous_names(config.config, default_hostname(config.host_config, id));
+  if (json::string_or(config.config, "Hostname").empty()) {
+    config.config["Hostname"] = default_hostname(config.host_config, id);
+  }
   auto anonymous = name_anonymous_volumes(mounts);
   VolumeIntent intent(id);
   Batch together;
