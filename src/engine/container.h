@@ -12,7 +12,7 @@
 #include "base/event_loop.h"
 #include "base/json.h"
 #include "base/typed_id.h"
-#include "engine/mount_plan.h"
+#include "engine/mounts/mount_plan.h"
 #include "engine/operation_slot.h"
 #include "network/networks.h"
 

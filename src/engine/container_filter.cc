@@ -4,7 +4,7 @@
 #include <charconv>
 #include <regex>
 
-#include "engine/mount_plan.h"
+#include "engine/mounts/mount_plan.h"
 
 namespace holdfast {
 namespace {

@@ -16,7 +16,7 @@
 #include "engine/exec_table.h"
 #include "engine/health.h"
 #include "engine/inspect.h"
-#include "engine/mount_executor.h"
+#include "engine/mounts/mount_executor.h"
 #include "network/networks.h"
 #include "runtime/exit_monitor.h"
 #include "runtime/runtime.h"

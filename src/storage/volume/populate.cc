@@ -72,7 +72,7 @@ Result<bool> is_empty(BorrowedFd directory) {
 
 Result<bool> Volumes::Impl::fill(const Volume& volume, BorrowedFd source, bool may_replace,
                                  const std::string& unfinished) {
-  ASSIGN_OR_RETURN(auto* by, driver(volume.driver));
+  ASSIGN_OR_RETURN(auto* by, drivers.find(volume.driver));
   ASSIGN_OR_RETURN(auto directory, directories.open_volume(volume.name));
   HolderId filler("fill-" + random_hex(16));
   ASSIGN_OR_RETURN(auto root, by->mount(volume, directory, filler));

@@ -45,7 +45,7 @@ Result<std::string> Volumes::Impl::move_to_trash(const Volume& volume, bool forc
   // remove.
   if (!directory && directory.error().code == Code::kDataLoss) return std::string();
   if (!directory) return tl::unexpected(std::move(directory).error());
-  auto released = driver(volume.driver).and_then([&](VolumeDriver* by) {
+  auto released = drivers.find(volume.driver).and_then([&](VolumeDriver* by) {
     return by->remove(volume, *directory);
   });
   if (!released && !force) return tl::unexpected(std::move(released).error());

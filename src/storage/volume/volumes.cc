@@ -3,12 +3,10 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <cerrno>
 
 #include "base/file.h"
 #include "base/random.h"
-#include "storage/copy/tree_remove.h"
 #include "storage/copy/tree_size.h"
 #include "storage/volume/volumes_impl.h"
 
@@ -16,24 +14,6 @@ namespace holdfast {
 namespace {
 
 constexpr std::chrono::seconds kSizeIsFresh(5);
-
-// Docker puts the verb and the name in front of what a volume operation
-// reports.
-tl::unexpected<Error> about(const char* verb, const std::string& name, const Error& error) {
-  return tl::unexpected(error.wrap(fmt::format("{} {}", verb, name)));
-}
-
-tl::unexpected<Error> no_such_volume(const VolumeName& name) {
-  return fail(Code::kNotFound, "get {}: no such volume", name);
-}
-
-std::string join(const std::set<HolderId>& holders, const std::set<HolderId>& mounters) {
-  auto all = holders;
-  all.insert(mounters.begin(), mounters.end());
-  std::string text;
-  for (const auto& holder : all) text += (text.empty() ? "" : ", ") + holder.str();
-  return text;
-}
 
 Volume new_volume(const VolumeSpec& spec) {
   Volume volume;
@@ -48,10 +28,12 @@ Volume new_volume(const VolumeSpec& spec) {
 
 }  // namespace
 
-Result<VolumeDriver*> Volumes::Impl::driver(const std::string& name) {
-  if (name == "local") return &local;
-  return fail(Code::kNotFound, "error looking up volume plugin {}: plugin \"{}\" not found", name,
-              name);
+tl::unexpected<Error> about(const char* verb, const std::string& name, const Error& error) {
+  return tl::unexpected(error.wrap(fmt::format("{} {}", verb, name)));
+}
+
+tl::unexpected<Error> no_such_volume(const VolumeName& name) {
+  return fail(Code::kNotFound, "get {}: no such volume", name);
 }
 
 Result<VolumePtr> Volumes::Impl::find(const VolumeName& name) const {
@@ -101,7 +83,7 @@ Result<Volumes::Created> Volumes::Impl::existing(const VolumeSpec& spec,
 
 // Lays the volume out in staging/.
 Status Volumes::Impl::build(const Volume& volume, const std::string& staged, UniqueFd& sidecar) {
-  ASSIGN_OR_RETURN(auto* by, driver(volume.driver));
+  ASSIGN_OR_RETURN(auto* by, drivers.find(volume.driver));
   if (::mkdirat(directories.staging.get(), staged.c_str(), 0700) != 0)
     return fail_errno("mkdir \"{}/staging/{}\"", directories.root, staged);
   ASSIGN_OR_RETURN(auto directory,
@@ -166,7 +148,7 @@ Result<Volumes::Created> Volumes::create(const VolumeSpec& given,
   auto fail_create = [&](const Error& error) { return about("create", spec.name, error); };
   if (auto status = check_volume_name(spec.name); !status) return fail_create(status.error());
   if (!spec.driver.empty()) {
-    if (auto known = impl_->driver(spec.driver); !known) return fail_create(known.error());
+    if (auto known = impl_->drivers.find(spec.driver); !known) return fail_create(known.error());
   }
   bool absent = false;
   auto turn = impl_->slots.enter(spec.name);
@@ -176,7 +158,7 @@ Result<Volumes::Created> Volumes::create(const VolumeSpec& given,
   auto volume = new_volume(spec);
   auto status = impl_->check_health();
   if (status)
-    status = impl_->driver(volume.driver).and_then([&](VolumeDriver* driver) {
+    status = impl_->drivers.find(volume.driver).and_then([&](VolumeDriver* driver) {
       return driver->check(volume);
     });
   if (status) status = impl_->make(volume);
@@ -277,184 +259,6 @@ std::vector<HolderId> Volumes::holders(const VolumeName& name) const {
 void Volumes::holders_restored() {
   std::lock_guard lock(impl_->mutex);
   impl_->holders_known = true;
-}
-
-// --- remove ---
-
-// From here on nobody can take the volume into use; end_removal() must follow.
-Result<VolumePtr> Volumes::Impl::begin_removal(const VolumeName& name) {
-  RETURN_IF_ERROR(check_health());
-  std::lock_guard lock(mutex);
-  auto found = entries.find(name.str());
-  if (found == entries.end() || !found->second.volume) return no_such_volume(name);
-  auto& entry = found->second;
-  if (!holders_known)
-    return fail(Code::kUnavailable,
-                "remove {}: who uses volumes is not known yet, the daemon is "
-                "still starting",
-                name);
-  if (entry.in_use())
-    return fail(Code::kConflict, "remove {}: volume is in use - [{}]", name,
-                join(entry.holders, entry.mounters));
-  entry.going = true;
-  return entry.volume;
-}
-
-void Volumes::Impl::end_removal(const VolumeName& name, bool removed) {
-  std::lock_guard lock(mutex);
-  if (removed)
-    entries.erase(name.str());
-  else
-    entries[name.str()].going = false;
-  measured.notify_all();
-}
-
-Status Volumes::remove(const VolumeName& name, bool force) {
-  auto turn = impl_->slots.enter(name.str());
-  ASSIGN_OR_RETURN(auto volume, impl_->begin_removal(name));
-  auto moved = impl_->move_to_trash(*volume, force);
-  auto status = moved ? impl_->sync_removals() : Status(tl::unexpected(moved.error()));
-  if (moved && !status) impl_->take_back(*volume, *moved);
-  impl_->end_removal(name, status.has_value());
-  if (!status) return about("remove", name.str(), status.error());
-  impl_->discard(*volume, *moved);
-  return {};
-}
-
-std::vector<VolumePtr> Volumes::prune_candidates(
-    const std::function<bool(const Volume&)>& wanted) const {
-  std::vector<VolumePtr> candidates;
-  {
-    std::lock_guard lock(impl_->mutex);
-    if (!impl_->holders_known) return candidates;
-    for (const auto& [name, entry] : impl_->entries) {
-      if (entry.volume && !entry.going && !entry.in_use()) candidates.push_back(entry.volume);
-    }
-  }
-  std::erase_if(candidates, [&](const VolumePtr& volume) { return !wanted(*volume); });
-  return candidates;
-}
-
-Result<Volumes::Pruned> Volumes::prune(const std::function<bool(const Volume&)>& wanted) {
-  RETURN_IF_ERROR(impl_->check_health());
-  struct Going {
-    VolumePtr volume;
-    std::string trash_id;
-    OperationSlots::Turn turn;
-  };
-  std::vector<Going> going;
-  Pruned report;
-  for (const auto& candidate : prune_candidates(wanted)) {
-    // Somebody is at work on it: it is not unused.
-    auto turn = impl_->slots.try_enter(candidate->name.str());
-    if (!turn) continue;
-    auto volume = impl_->begin_removal(candidate->name);
-    if (!volume) continue;
-    // It may have been made anew since it was judged.
-    if (!wanted(**volume)) {
-      impl_->end_removal(candidate->name, false);
-      continue;
-    }
-    std::uint64_t bytes = 0;
-    if (auto directory = open_file((*volume)->mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
-      bytes = tree_size(*directory).value_or(0);
-    auto moved = impl_->move_to_trash(**volume, false);
-    if (!moved) {
-      impl_->end_removal(candidate->name, false);
-      report.failures.push_back(
-          fmt::format("remove {}: {}", candidate->name, moved.error().message));
-      continue;
-    }
-    report.bytes += bytes;
-    going.push_back({std::move(*volume), std::move(*moved), std::move(*turn)});
-  }
-  auto synced = going.empty() ? Status{} : impl_->sync_removals();
-  for (auto& one : going) {
-    if (!synced) impl_->take_back(*one.volume, one.trash_id);
-    impl_->end_removal(one.volume->name, synced.has_value());
-    if (!synced) continue;
-    impl_->discard(*one.volume, one.trash_id);
-    report.removed.push_back(std::move(one.volume));
-  }
-  if (!synced) return about("prune", "volumes", synced.error());
-  return report;
-}
-
-// --- mount ---
-
-Result<MountedVolume> Volumes::mount(const VolumeName& name, const HolderId& holder) {
-  auto turn = impl_->slots.enter(name.str());
-  VolumePtr volume;
-  bool added = false;
-  std::string unfinished;
-  {
-    std::lock_guard lock(impl_->mutex);
-    auto found = impl_->entries.find(name.str());
-    if (found == impl_->entries.end() || !found->second.volume) return no_such_volume(name);
-    volume = found->second.volume;
-    added = found->second.mounters.insert(holder).second;
-    unfinished = std::exchange(found->second.unfinished_fill, {});
-  }
-  auto mounted =
-      impl_->driver(volume->driver).and_then([&](VolumeDriver* driver) -> Result<UniqueFd> {
-        ASSIGN_OR_RETURN(auto directory, impl_->directories.open_volume(name));
-        ASSIGN_OR_RETURN(auto root, driver->mount(*volume, directory, holder));
-        if (!unfinished.empty()) RETURN_IF_ERROR(impl_->finish_fill(root, unfinished));
-        return root;
-      });
-  if (mounted) return MountedVolume{std::move(*mounted), volume->mountpoint};
-  {
-    std::lock_guard lock(impl_->mutex);
-    auto& entry = impl_->entries[name.str()];
-    if (added) entry.mounters.erase(holder);
-    entry.unfinished_fill = unfinished;
-  }
-  return tl::unexpected(std::move(mounted).error().wrap(
-      fmt::format("error while mounting volume '{}'", volume->mountpoint)));
-}
-
-Status Volumes::unmount(const VolumeName& name, const HolderId& holder) {
-  auto turn = impl_->slots.enter(name.str());
-  VolumePtr volume;
-  bool last = false;
-  {
-    std::lock_guard lock(impl_->mutex);
-    auto found = impl_->entries.find(name.str());
-    if (found == impl_->entries.end() || found->second.mounters.erase(holder) == 0) return {};
-    volume = found->second.volume;
-    last = found->second.mounters.empty();
-  }
-  if (!volume) return {};
-  ASSIGN_OR_RETURN(auto* driver, impl_->driver(volume->driver));
-  ASSIGN_OR_RETURN(auto directory, impl_->directories.open_volume(name));
-  auto status = driver->unmount(*volume, directory, holder, last);
-  if (!status) return about("unmount", name.str(), status.error());
-  return {};
-}
-
-// --- populate ---
-
-Result<bool> Volumes::populate(const VolumeName& name, BorrowedFd source) {
-  auto turn = impl_->slots.enter(name.str());
-  VolumePtr volume;
-  bool mounted = false;
-  std::string unfinished;
-  {
-    std::lock_guard lock(impl_->mutex);
-    auto found = impl_->entries.find(name.str());
-    if (found == impl_->entries.end() || !found->second.volume) return no_such_volume(name);
-    volume = found->second.volume;
-    mounted = !found->second.mounters.empty();
-    unfinished = found->second.unfinished_fill;
-  }
-  RETURN_IF_ERROR(impl_->check_health());
-  auto filled = impl_->fill(*volume, source, !mounted, unfinished);
-  if (!filled) return about("populate volume", name.str(), filled.error());
-  std::lock_guard lock(impl_->mutex);
-  auto& entry = impl_->entries[name.str()];
-  entry.unfinished_fill.clear();
-  if (*filled) entry.size.reset();
-  return filled;
 }
 
 // --- life ---

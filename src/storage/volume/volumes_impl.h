@@ -9,14 +9,13 @@
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "storage/driver/local/local_driver.h"
+#include "storage/driver/driver_table.h"
 #include "storage/volume/layout.h"
 #include "storage/volume/operation_slots.h"
 #include "storage/volume/record_index.h"
 #include "storage/volume/volumes.h"
 
-// The inside of Volumes, shared by volumes.cc, recovery.cc, populate.cc and
-// trash.cc only.
+// The inside of Volumes, shared by the files of this folder only.
 namespace holdfast {
 
 // One volume in memory. Without `volume` it is a name that somebody holds
@@ -36,10 +35,10 @@ struct VolumeEntry {
 
 struct Volumes::Impl {
   Impl(VolumeDirectories opened, Store& store_)
-      : directories(std::move(opened)), local(directories), store(store_) {}
+      : directories(std::move(opened)), drivers(directories), store(store_) {}
 
   VolumeDirectories directories;
-  LocalDriver local;
+  DriverTable drivers;
   Store& store;
   std::vector<std::string> warnings;  // written by open() alone
   OperationSlots slots;               // taken before `mutex`, held across slow work
@@ -57,7 +56,6 @@ struct Volumes::Impl {
   RecordIndex index{store, committers};
 
   // volumes.cc
-  Result<VolumeDriver*> driver(const std::string& name);
   Result<VolumePtr> find(const VolumeName& name) const;
   Status check_health() const;
   // Notes a failed sync: what the page cache holds can't be trusted then, so
@@ -68,6 +66,8 @@ struct Volumes::Impl {
   Status make(const Volume& volume);
   Status build(const Volume& volume, const std::string& staged, UniqueFd& sidecar);
   Status move_in(const Volume& volume, const std::string& staged, BorrowedFd sidecar);
+
+  // removal.cc
   Result<VolumePtr> begin_removal(const VolumeName& name);
   void end_removal(const VolumeName& name, bool removed);
 
@@ -98,6 +98,10 @@ struct Volumes::Impl {
   Status sort_trash();
   Status sweep_staging();
 };
+
+// Docker puts the verb and the name in front of what a volume operation reports.
+tl::unexpected<Error> about(const char* verb, const std::string& name, const Error& error);
+tl::unexpected<Error> no_such_volume(const VolumeName& name);
 
 // "volume.json" of a volume's own directory.
 Result<Volume> read_sidecar(BorrowedFd directory);

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/mount_plan.h"
+#include "engine/mounts/mount_plan.h"
 #include "image/images.h"
 #include "os/mount.h"
 #include "runtime/oci_spec.h"

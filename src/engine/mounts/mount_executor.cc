@@ -1,4 +1,4 @@
-#include "engine/mount_executor.h"
+#include "engine/mounts/mount_executor.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "engine/mount_plan.h"
+#include "engine/mounts/mount_plan.h"
 
 #include <algorithm>
 #include <array>

@@ -1,0 +1,79 @@
+#include "storage/volume/volumes_impl.h"
+
+// Taking volumes into use: their files are made reachable, and filled on first use (populate.cc).
+namespace holdfast {
+
+Result<MountedVolume> Volumes::mount(const VolumeName& name, const HolderId& holder) {
+  auto turn = impl_->slots.enter(name.str());
+  VolumePtr volume;
+  bool added = false;
+  std::string unfinished;
+  {
+    std::lock_guard lock(impl_->mutex);
+    auto found = impl_->entries.find(name.str());
+    if (found == impl_->entries.end() || !found->second.volume) return no_such_volume(name);
+    volume = found->second.volume;
+    added = found->second.mounters.insert(holder).second;
+    unfinished = std::exchange(found->second.unfinished_fill, {});
+  }
+  auto mounted =
+      impl_->drivers.find(volume->driver).and_then([&](VolumeDriver* driver) -> Result<UniqueFd> {
+        ASSIGN_OR_RETURN(auto directory, impl_->directories.open_volume(name));
+        ASSIGN_OR_RETURN(auto root, driver->mount(*volume, directory, holder));
+        if (!unfinished.empty()) RETURN_IF_ERROR(impl_->finish_fill(root, unfinished));
+        return root;
+      });
+  if (mounted) return MountedVolume{std::move(*mounted), volume->mountpoint};
+  {
+    std::lock_guard lock(impl_->mutex);
+    auto& entry = impl_->entries[name.str()];
+    if (added) entry.mounters.erase(holder);
+    entry.unfinished_fill = unfinished;
+  }
+  return tl::unexpected(std::move(mounted).error().wrap(
+      fmt::format("error while mounting volume '{}'", volume->mountpoint)));
+}
+
+Status Volumes::unmount(const VolumeName& name, const HolderId& holder) {
+  auto turn = impl_->slots.enter(name.str());
+  VolumePtr volume;
+  bool last = false;
+  {
+    std::lock_guard lock(impl_->mutex);
+    auto found = impl_->entries.find(name.str());
+    if (found == impl_->entries.end() || found->second.mounters.erase(holder) == 0) return {};
+    volume = found->second.volume;
+    last = found->second.mounters.empty();
+  }
+  if (!volume) return {};
+  ASSIGN_OR_RETURN(auto* driver, impl_->drivers.find(volume->driver));
+  ASSIGN_OR_RETURN(auto directory, impl_->directories.open_volume(name));
+  auto status = driver->unmount(*volume, directory, holder, last);
+  if (!status) return about("unmount", name.str(), status.error());
+  return {};
+}
+
+Result<bool> Volumes::populate(const VolumeName& name, BorrowedFd source) {
+  auto turn = impl_->slots.enter(name.str());
+  VolumePtr volume;
+  bool mounted = false;
+  std::string unfinished;
+  {
+    std::lock_guard lock(impl_->mutex);
+    auto found = impl_->entries.find(name.str());
+    if (found == impl_->entries.end() || !found->second.volume) return no_such_volume(name);
+    volume = found->second.volume;
+    mounted = !found->second.mounters.empty();
+    unfinished = found->second.unfinished_fill;
+  }
+  RETURN_IF_ERROR(impl_->check_health());
+  auto filled = impl_->fill(*volume, source, !mounted, unfinished);
+  if (!filled) return about("populate volume", name.str(), filled.error());
+  std::lock_guard lock(impl_->mutex);
+  auto& entry = impl_->entries[name.str()];
+  entry.unfinished_fill.clear();
+  if (*filled) entry.size.reset();
+  return filled;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,120 @@
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "storage/copy/tree_size.h"
+#include "storage/volume/volumes_impl.h"
+
+// Removing volumes, one or those that nobody holds; trash.cc tells where they go.
+namespace holdfast {
+namespace {
+
+std::string join(const std::set<HolderId>& holders, const std::set<HolderId>& mounters) {
+  auto all = holders;
+  all.insert(mounters.begin(), mounters.end());
+  std::string text;
+  for (const auto& holder : all) text += (text.empty() ? "" : ", ") + holder.str();
+  return text;
+}
+
+}  // namespace
+
+// From here on nobody can take the volume into use; end_removal() must follow.
+Result<VolumePtr> Volumes::Impl::begin_removal(const VolumeName& name) {
+  RETURN_IF_ERROR(check_health());
+  std::lock_guard lock(mutex);
+  auto found = entries.find(name.str());
+  if (found == entries.end() || !found->second.volume) return no_such_volume(name);
+  auto& entry = found->second;
+  if (!holders_known)
+    return fail(Code::kUnavailable,
+                "remove {}: who uses volumes is not known yet, the daemon is "
+                "still starting",
+                name);
+  if (entry.in_use())
+    return fail(Code::kConflict, "remove {}: volume is in use - [{}]", name,
+                join(entry.holders, entry.mounters));
+  entry.going = true;
+  return entry.volume;
+}
+
+void Volumes::Impl::end_removal(const VolumeName& name, bool removed) {
+  std::lock_guard lock(mutex);
+  if (removed)
+    entries.erase(name.str());
+  else
+    entries[name.str()].going = false;
+  measured.notify_all();
+}
+
+Status Volumes::remove(const VolumeName& name, bool force) {
+  auto turn = impl_->slots.enter(name.str());
+  ASSIGN_OR_RETURN(auto volume, impl_->begin_removal(name));
+  auto moved = impl_->move_to_trash(*volume, force);
+  auto status = moved ? impl_->sync_removals() : Status(tl::unexpected(moved.error()));
+  if (moved && !status) impl_->take_back(*volume, *moved);
+  impl_->end_removal(name, status.has_value());
+  if (!status) return about("remove", name.str(), status.error());
+  impl_->discard(*volume, *moved);
+  return {};
+}
+
+std::vector<VolumePtr> Volumes::prune_candidates(
+    const std::function<bool(const Volume&)>& wanted) const {
+  std::vector<VolumePtr> candidates;
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (!impl_->holders_known) return candidates;
+    for (const auto& [name, entry] : impl_->entries) {
+      if (entry.volume && !entry.going && !entry.in_use()) candidates.push_back(entry.volume);
+    }
+  }
+  std::erase_if(candidates, [&](const VolumePtr& volume) { return !wanted(*volume); });
+  return candidates;
+}
+
+Result<Volumes::Pruned> Volumes::prune(const std::function<bool(const Volume&)>& wanted) {
+  RETURN_IF_ERROR(impl_->check_health());
+  struct Going {
+    VolumePtr volume;
+    std::string trash_id;
+    OperationSlots::Turn turn;
+  };
+  std::vector<Going> going;
+  Pruned report;
+  for (const auto& candidate : prune_candidates(wanted)) {
+    // Somebody is at work on it: it is not unused.
+    auto turn = impl_->slots.try_enter(candidate->name.str());
+    if (!turn) continue;
+    auto volume = impl_->begin_removal(candidate->name);
+    if (!volume) continue;
+    // It may have been made anew since it was judged.
+    if (!wanted(**volume)) {
+      impl_->end_removal(candidate->name, false);
+      continue;
+    }
+    std::uint64_t bytes = 0;
+    if (auto directory = open_file((*volume)->mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
+      bytes = tree_size(*directory).value_or(0);
+    auto moved = impl_->move_to_trash(**volume, false);
+    if (!moved) {
+      impl_->end_removal(candidate->name, false);
+      report.failures.push_back(
+          fmt::format("remove {}: {}", candidate->name, moved.error().message));
+      continue;
+    }
+    report.bytes += bytes;
+    going.push_back({std::move(*volume), std::move(*moved), std::move(*turn)});
+  }
+  auto synced = going.empty() ? Status{} : impl_->sync_removals();
+  for (auto& one : going) {
+    if (!synced) impl_->take_back(*one.volume, one.trash_id);
+    impl_->end_removal(one.volume->name, synced.has_value());
+    if (!synced) continue;
+    impl_->discard(*one.volume, one.trash_id);
+    report.removed.push_back(std::move(one.volume));
+  }
+  if (!synced) return about("prune", "volumes", synced.error());
+  return report;
+}
+
+}  // namespace holdfast
