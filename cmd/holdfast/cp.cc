@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/size_text.h"
 #include "client/copy_paths.h"
 #include "client/tar/tar_extract.h"
 #include "client/tar/tar_writer.h"
@@ -11,7 +12,6 @@
 #include "image_transfer.h"
 #include "verbs.h"
 #include "wire/base64.h"
-#include "wire/size_text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -70,8 +70,8 @@ std::string link_target(const json::Object& stat, const std::string& path) {
 
 void report(Cli& cli, const CpOptions& options, std::uint64_t bytes, const std::string& where) {
   if (!options.quiet && client::is_terminal(client::kStdout))
-    cli.err(fmt::format("Successfully copied {} to {}\n",
-                        wire::human_size(static_cast<double>(bytes), 3), where));
+    cli.err(fmt::format("Successfully copied {} to {}\n", human_size(static_cast<double>(bytes), 3),
+                        where));
 }
 
 Result<int> from_container(Cli& cli, const CpOptions& options, CopyArgument source,

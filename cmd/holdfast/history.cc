@@ -1,8 +1,8 @@
 #include <memory>
 
+#include "base/size_text.h"
 #include "client/text_table.h"
 #include "verbs.h"
-#include "wire/size_text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -20,13 +20,13 @@ client::TemplateData history_row(const json::Object& entry, const HistoryOptions
   auto created = json::int_or(entry, "Created");
   auto size = json::int_or(entry, "Size");
   std::string at = to_rfc3339(Time(std::chrono::seconds(created)));
-  return make_row({{"ID", options.no_trunc ? id : short_id(id)},
-                   {"CreatedAt", at},
-                   {"CreatedSince", options.human ? ago(Time(std::chrono::seconds(created))) : at},
-                   {"CreatedBy", options.no_trunc ? by : client::ellipsis(by, 45)},
-                   {"Size", options.human ? wire::human_size(static_cast<double>(size), 3)
-                                          : fmt::format("{}", size)},
-                   {"Comment", json::string_or(entry, "Comment")}});
+  return make_row(
+      {{"ID", options.no_trunc ? id : short_id(id)},
+       {"CreatedAt", at},
+       {"CreatedSince", options.human ? ago(Time(std::chrono::seconds(created))) : at},
+       {"CreatedBy", options.no_trunc ? by : client::ellipsis(by, 45)},
+       {"Size", options.human ? human_size(static_cast<double>(size), 3) : fmt::format("{}", size)},
+       {"Comment", json::string_or(entry, "Comment")}});
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 #include <map>
 #include <memory>
 
+#include "base/size_text.h"
 #include "client/image_reference.h"
 #include "verbs.h"
-#include "wire/size_text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -53,14 +53,14 @@ std::vector<Line> lines_of(const json::Object& image, bool show_digests) {
 
 std::string size_or_unknown(const json::Object& image, std::string_view key) {
   auto size = json::int_or(image, key, -1);
-  return size < 0 ? "N/A" : wire::human_size(static_cast<double>(size), 3);
+  return size < 0 ? "N/A" : human_size(static_cast<double>(size), 3);
 }
 
 client::TemplateData image_row(const json::Object& image, const Line& line, bool truncate) {
   std::string id = json::string_or(image, "Id");
   auto created = json::int_or(image, "Created");
   auto containers = json::int_or(image, "Containers", -1);
-  std::string size = wire::human_size(static_cast<double>(json::int_or(image, "Size")), 3);
+  std::string size = human_size(static_cast<double>(json::int_or(image, "Size")), 3);
   return make_row(
       {{"ID", truncate ? short_id(id) : id},
        {"Repository", line.repository},
@@ -69,7 +69,7 @@ client::TemplateData image_row(const json::Object& image, const Line& line, bool
        {"CreatedSince", created <= 0 ? "N/A" : ago(Time(std::chrono::seconds(created)))},
        {"CreatedAt", created <= 0 ? "N/A" : local_time(created)},
        {"Size", size},
-       {"VirtualSize", wire::human_size(static_cast<double>(json::int_or(image, "Size")))},
+       {"VirtualSize", human_size(static_cast<double>(json::int_or(image, "Size")))},
        {"SharedSize", size_or_unknown(image, "SharedSize")},
        {"UniqueSize", "N/A"},
        {"Containers", containers < 0 ? "N/A" : fmt::format("{}", containers)}},

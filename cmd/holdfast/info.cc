@@ -1,7 +1,7 @@
 #include <memory>
 
+#include "base/size_text.h"
 #include "verbs.h"
-#include "wire/size_text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -66,8 +66,7 @@ std::string server_text(const json::Object& info) {
   line(text, 1, "OSType", member_text(info, "OSType"));
   line(text, 1, "Architecture", member_text(info, "Architecture"));
   line(text, 1, "CPUs", member_text(info, "NCPU"));
-  line(text, 1, "Total Memory",
-       wire::bytes_size(static_cast<double>(json::int_or(info, "MemTotal"))));
+  line(text, 1, "Total Memory", bytes_size(static_cast<double>(json::int_or(info, "MemTotal"))));
   line(text, 1, "Name", member_text(info, "Name"));
   line(text, 1, "ID", member_text(info, "ID"));
   line(text, 1, "Holdfast Root Dir", member_text(info, "DockerRootDir"));

@@ -1,8 +1,8 @@
 // container, image, network, volume and system prune.
 #include <memory>
 
+#include "base/size_text.h"
 #include "verbs.h"
-#include "wire/size_text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -72,7 +72,7 @@ void show(Cli& cli, const Pruned& pruned) {
 }
 
 void show_total(Cli& cli, std::uint64_t bytes) {
-  cli.out(fmt::format("Total reclaimed space: {}\n", wire::human_size(static_cast<double>(bytes))));
+  cli.out(fmt::format("Total reclaimed space: {}\n", human_size(static_cast<double>(bytes))));
 }
 
 using Prune = Result<Pruned> (*)(Cli&, const PruneOptions&);

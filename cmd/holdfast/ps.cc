@@ -1,10 +1,10 @@
 #include <memory>
 
+#include "base/size_text.h"
 #include "client/image_reference.h"
 #include "client/port_text.h"
 #include "client/text_table.h"
 #include "verbs.h"
-#include "wire/size_text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -66,10 +66,10 @@ std::int64_t local_volumes(const json::Object& container) {
 }
 
 std::string size_text(const json::Object& container) {
-  auto text = wire::human_size(static_cast<double>(json::int_or(container, "SizeRw")), 3);
+  auto text = human_size(static_cast<double>(json::int_or(container, "SizeRw")), 3);
   auto root = json::int_or(container, "SizeRootFs");
   if (root <= 0) return text;
-  return fmt::format("{} (virtual {})", text, wire::human_size(static_cast<double>(root), 3));
+  return fmt::format("{} (virtual {})", text, human_size(static_cast<double>(root), 3));
 }
 
 client::TemplateData container_row(const json::Object& container, bool truncate) {

@@ -1,8 +1,8 @@
 #include <memory>
 
+#include "base/size_text.h"
 #include "client/terminal.h"
 #include "verbs.h"
-#include "wire/size_text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -47,7 +47,7 @@ std::string network_text(const json::Object& stats) {
     in += number(value.get_object(), "rx_bytes");
     out += number(value.get_object(), "tx_bytes");
   }
-  return fmt::format("{} / {}", wire::human_size(in, 3), wire::human_size(out, 3));
+  return fmt::format("{} / {}", human_size(in, 3), human_size(out, 3));
 }
 
 std::string block_text(const json::Object& stats) {
@@ -60,7 +60,7 @@ std::string block_text(const json::Object& stats) {
     if (operation == "Write" || operation == "write")
       written += number(entry.get_object(), "value");
   }
-  return fmt::format("{} / {}", wire::human_size(read, 3), wire::human_size(written, 3));
+  return fmt::format("{} / {}", human_size(read, 3), human_size(written, 3));
 }
 
 client::TemplateData stats_row(const std::string& asked, const json::Object& stats, bool truncate) {
@@ -75,7 +75,7 @@ client::TemplateData stats_row(const std::string& asked, const json::Object& sta
        {"ID", truncate ? short_id(id) : id},
        {"Name", name},
        {"CPUPerc", fmt::format("{:.2f}%", cpu_percent(stats))},
-       {"MemUsage", fmt::format("{} / {}", wire::bytes_size(used), wire::bytes_size(limit))},
+       {"MemUsage", fmt::format("{} / {}", bytes_size(used), bytes_size(limit))},
        {"MemPerc", fmt::format("{:.2f}%", limit > 0 ? used / limit * 100 : 0)},
        {"NetIO", network_text(stats)},
        {"BlockIO", block_text(stats)},

@@ -1,8 +1,8 @@
 #include <memory>
 
+#include "base/size_text.h"
 #include "client/text_table.h"
 #include "verbs.h"
-#include "wire/size_text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -81,17 +81,17 @@ Usage cache_usage(const json::Object& answer) {
 }
 
 client::TemplateData usage_row(const Usage& usage) {
-  std::string reclaimable = wire::human_size(static_cast<double>(usage.reclaimable));
+  std::string reclaimable = human_size(static_cast<double>(usage.reclaimable));
   if (usage.size > 0) reclaimable += fmt::format(" ({}%)", usage.reclaimable * 100 / usage.size);
   return make_row({{"Type", usage.type},
                    {"TotalCount", fmt::format("{}", usage.total)},
                    {"Active", fmt::format("{}", usage.active)},
-                   {"Size", wire::human_size(static_cast<double>(usage.size))},
+                   {"Size", human_size(static_cast<double>(usage.size))},
                    {"Reclaimable", reclaimable}});
 }
 
 std::string human(std::int64_t bytes, int precision = 3) {
-  return bytes < 0 ? "N/A" : wire::human_size(static_cast<double>(bytes), precision);
+  return bytes < 0 ? "N/A" : human_size(static_cast<double>(bytes), precision);
 }
 
 std::string created_text(const json::Object& object) {
@@ -156,7 +156,7 @@ Result<int> show_usage(Cli& cli, const std::string& format, bool verbose) {
     cli.out(
         fmt::format("\nBuild cache usage: {}\n\nCACHE ID   CACHE TYPE   SIZE      CREATED   "
                     "LAST USED   USAGE     SHARED\n",
-                    wire::human_size(static_cast<double>(cache_usage(answer).size))));
+                    human_size(static_cast<double>(cache_usage(answer).size))));
     return 0;
   }
   if (verbose) {

@@ -1,8 +1,8 @@
 #include <memory>
 
+#include "base/size_text.h"
 #include "client/run/value_specs.h"
 #include "verbs.h"
-#include "wire/size_text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -75,7 +75,7 @@ Command update_command() {
                  options->swap = -1;
                  return {};
                }
-               ASSIGN_OR_RETURN(options->swap, wire::parse_ram_size(value));
+               ASSIGN_OR_RETURN(options->swap, parse_ram_size(value));
                return {};
              }});
   flags.flag("pids-limit", 0, options->pids, "Tune container pids limit (set -1 for unlimited)");

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/size_text.h"
 #include "client/run/value_specs.h"
 #include "verbs.h"
-#include "wire/size_text.h"
 
 namespace holdfast::cli {
 namespace {
@@ -17,7 +17,7 @@ client::TemplateData volume_row(const json::Object& volume) {
   if (usage && usage->is_object()) {
     links = fmt::format("{}", json::int_or(usage->get_object(), "RefCount", -1));
     if (auto bytes = json::int_or(usage->get_object(), "Size", -1); bytes >= 0)
-      size = wire::human_size(static_cast<double>(bytes));
+      size = human_size(static_cast<double>(bytes));
   }
   return make_row({{"Name", json::string_or(volume, "Name")},
                    {"Driver", json::string_or(volume, "Driver")},

@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "base/clock.h"
-#include "wire/size_text.h"
+#include "base/size_text.h"
 
 namespace holdfast::client {
 namespace {
@@ -166,7 +166,7 @@ void FlagSet::bytes(std::string_view name, char shorthand, std::optional<std::in
                     std::string_view help) {
   add({std::string(name), shorthand, "bytes", std::string(help),
        [&target](std::string_view value) -> Status {
-         ASSIGN_OR_RETURN(target, wire::parse_ram_size(value));
+         ASSIGN_OR_RETURN(target, parse_ram_size(value));
          return {};
        }});
 }

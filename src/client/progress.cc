@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "wire/size_text.h"
+#include "base/size_text.h"
 
 namespace holdfast::client {
 
@@ -44,14 +44,14 @@ std::string ProgressDisplay::bar(const json::Object& detail) const {
   auto current = static_cast<double>(json::int_or(detail, "current"));
   auto total = static_cast<double>(json::int_or(detail, "total"));
   if (current <= 0 && total <= 0) return "";
-  if (total <= 0) return fmt::format("{:>8}", wire::human_size(current));
+  if (total <= 0) return fmt::format("{:>8}", human_size(current));
   int filled = std::clamp(static_cast<int>(current / total * 100) / 2, 0, 50);
   std::string box;
   if (columns_ > 110)
     box = fmt::format("[{}>{}] ", std::string(static_cast<std::size_t>(filled), '='),
                       std::string(static_cast<std::size_t>(50 - filled), ' '));
-  if (current > total) return box + fmt::format("{:>8}", wire::human_size(current));
-  return box + fmt::format("{:>8}/{}", wire::human_size(current), wire::human_size(total));
+  if (current > total) return box + fmt::format("{:>8}", human_size(current));
+  return box + fmt::format("{:>8}/{}", human_size(current), human_size(total));
 }
 
 namespace {

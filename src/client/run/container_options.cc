@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "base/size_text.h"
 #include "client/run/mount_spec.h"
 #include "client/run/network_spec.h"
 #include "client/run/value_specs.h"
-#include "wire/size_text.h"
 
 namespace holdfast::client {
 namespace {
@@ -170,7 +170,7 @@ void ContainerOptions::add_limit_flags(FlagSet& flags) {
                  memory_swap = -1;
                  return {};
                }
-               ASSIGN_OR_RETURN(memory_swap, wire::parse_ram_size(value));
+               ASSIGN_OR_RETURN(memory_swap, parse_ram_size(value));
                return {};
              }});
   flags.flag("memory-swappiness", 0, memory_swappiness,

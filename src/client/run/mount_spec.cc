@@ -4,8 +4,8 @@
 #include <charconv>
 #include <filesystem>
 
+#include "base/size_text.h"
 #include "client/flags.h"
-#include "wire/size_text.h"
 
 namespace holdfast::client {
 namespace {
@@ -116,7 +116,7 @@ Status apply_volume(const MountField& field, json::Object& mount) {
 Status apply_tmpfs(const MountField& field, json::Object& mount) {
   json::Object& options = options_of(mount, "TmpfsOptions");
   if (field.key == "tmpfs-size") {
-    auto size = wire::parse_ram_size(field.value);
+    auto size = parse_ram_size(field.value);
     if (!size) return invalid_value(field.key, field.value);
     options["SizeBytes"] = *size;
     return {};

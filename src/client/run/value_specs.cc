@@ -9,8 +9,8 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/size_text.h"
 #include "client/flags.h"
-#include "wire/size_text.h"
 
 namespace holdfast::client {
 namespace {
@@ -177,7 +177,7 @@ Result<json::Object> parse_device_rate(std::string_view text, bool size) {
   auto path = text.substr(0, colon);
   if (!path.starts_with("/dev/")) return invalid("bad format for device path: {}", text);
   auto value = text.substr(colon + 1);
-  auto rate = size ? wire::parse_ram_size(value) : parse_go_int(value);
+  auto rate = size ? parse_ram_size(value) : parse_go_int(value);
   if (!rate || *rate < 0)
     return invalid(
         "invalid rate for device: {}. The correct format is <device-path>:<number>"

@@ -1,4 +1,4 @@
-#include "wire/size_text.h"
+#include "base/size_text.h"
 
 #include <array>
 #include <cerrno>
@@ -7,7 +7,7 @@
 #include <limits>
 #include <span>
 
-namespace holdfast::wire {
+namespace holdfast {
 namespace {
 
 constexpr std::array<std::string_view, 9> kDecimal = {"B",  "kB", "MB", "GB", "TB",
@@ -73,4 +73,4 @@ Result<std::int64_t> parse_ram_size(std::string_view text) {
   return static_cast<std::int64_t>(size);
 }
 
-}  // namespace holdfast::wire
+}  // namespace holdfast

@@ -1,8 +1,8 @@
-#include "wire/size_text.h"
+#include "base/size_text.h"
 
 #include <gtest/gtest.h>
 
-namespace holdfast::wire {
+namespace holdfast {
 namespace {
 
 TEST(SizeText, HumanSizeCountsInThousands) {
@@ -45,4 +45,4 @@ TEST(SizeText, RefusesWithDockersWords) {
 }
 
 }  // namespace
-}  // namespace holdfast::wire
+}  // namespace holdfast
