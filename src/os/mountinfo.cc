@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/file.h"
@@ -63,6 +65,13 @@ bool parse_line(std::string_view line, MountEntry& entry) {
   return false;
 }
 
+Result<std::string> path_of(BorrowedFd fd) {
+  char name[4096];
+  auto length = ::readlink(fmt::format("/proc/self/fd/{}", fd.get()).c_str(), name, sizeof name);
+  if (length < 0) return fail_errno("read path of descriptor {}", fd.get());
+  return std::string(name, static_cast<std::size_t>(length));
+}
+
 // /proc/self/fdinfo/N says "mnt_id:\t27" on every kernel that has O_PATH.
 Result<std::uint64_t> mount_id(BorrowedFd fd) {
   ASSIGN_OR_RETURN(auto text, read_file(fmt::format("/proc/self/fdinfo/{}", fd.get())));
@@ -110,10 +119,8 @@ Result<bool> is_mount_point(BorrowedFd directory, const std::string& path) {
       path.empty() ? duplicate(directory) : open_file_at(directory, path, O_PATH | O_NOFOLLOW);
   ASSIGN_OR_RETURN(auto fd, std::move(opened));
   ASSIGN_OR_RETURN(auto entry, mount_of(fd));
-  char name[4096];
-  auto length = ::readlink(fmt::format("/proc/self/fd/{}", fd.get()).c_str(), name, sizeof name);
-  if (length < 0) return fail_errno("read name of \"{}\"", path);
-  return entry.target == std::string_view(name, static_cast<std::size_t>(length));
+  ASSIGN_OR_RETURN(auto name, path_of(fd));
+  return entry.target == name;
 }
 
 Result<MountEntry> mount_of(BorrowedFd fd) {
@@ -123,6 +130,16 @@ Result<MountEntry> mount_of(BorrowedFd fd) {
     if (entry.id == id) return std::move(entry);
   }
   return fail(Code::kNotFound, "mount {} is not in the mount table", id);
+}
+
+Result<std::optional<MountEntry>> mount_on(BorrowedFd directory, const std::string& name) {
+  ASSIGN_OR_RETURN(auto path, path_of(directory));
+  path += "/" + name;
+  ASSIGN_OR_RETURN(auto table, read_mount_table());
+  auto found = std::find_if(table.rbegin(), table.rend(),
+                            [&](const MountEntry& entry) { return entry.target == path; });
+  if (found == table.rend()) return std::nullopt;
+  return std::move(*found);
 }
 
 }  // namespace holdfast

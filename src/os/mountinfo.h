@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,5 +45,9 @@ Result<bool> is_mount_point(BorrowedFd directory, const std::string& path);
 
 // The mount on which `fd` lies.
 Result<MountEntry> mount_of(BorrowedFd fd);
+
+// The topmost mount on `directory`/`name`, or nullopt. Goes by names in the mount table alone: what
+// is mounted there may hang.
+Result<std::optional<MountEntry>> mount_on(BorrowedFd directory, const std::string& name);
 
 }  // namespace holdfast

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/typed_id.h"
 #include "base/unique_fd.h"
 #include "storage/volume/volume.h"
@@ -36,6 +37,17 @@ class VolumeDriver {
   // `holder` needs them no more; `last`: nor does anyone else.
   virtual Status unmount(const Volume& volume, BorrowedFd directory, const HolderId& holder,
                          bool last) = 0;
+
+  // Makes the options of `to` hold for the volume that has those of `from`; both have one id.
+  // `mounted`: somebody uses it now. kInvalidArgument names an option that never changes,
+  // kConflict one that doesn't while it is mounted. After a failure or crash one of both holds, and
+  // repeating is safe.
+  virtual Status update(const Volume& from, const Volume& to, BorrowedFd directory,
+                        bool mounted) = 0;
+
+  // What inspect shows beyond the record: limit, use, backing, the mounted file system. Empty where
+  // there is nothing to say. Never waits for a file system that does not answer.
+  virtual json::Object status(const Volume& volume, BorrowedFd directory) = 0;
 
   // Whether the volume is the directory _data itself, which a filled one may replace by rename.
   virtual bool is_directory(const Volume& volume) const = 0;

@@ -131,7 +131,7 @@ Status mount_by_helper(const LocalMount& mount, const std::map<std::string, std:
   return fail(Code::kInternal, "{}", output.err);
 }
 
-Status mount_on(BorrowedFd directory, const Volume& volume, const std::string& target) {
+Status mount_volume(BorrowedFd directory, const Volume& volume, const std::string& target) {
   ASSIGN_OR_RETURN(auto mount, parse_local_mount(volume.options));
   auto named = [&](const Error& error) {
     return tl::unexpected(mount_error(mount, target, error));
@@ -183,6 +183,20 @@ Status unmount_data(BorrowedFd directory, const std::string& target) {
   return status;
 }
 
+// Names of the options in which the two differ.
+std::vector<std::string> changed_options(const std::map<std::string, std::string>& from,
+                                         const std::map<std::string, std::string>& to) {
+  std::vector<std::string> changed;
+  for (const auto& [key, value] : to) {
+    auto before = from.find(key);
+    if (before == from.end() || before->second != value) changed.push_back(key);
+  }
+  for (const auto& [key, value] : from) {
+    if (!to.contains(key)) changed.push_back(key);
+  }
+  return changed;
+}
+
 }  // namespace
 
 Status LocalDriver::check(const Volume& volume) {
@@ -210,7 +224,7 @@ Result<UniqueFd> LocalDriver::mount(const Volume& volume, BorrowedFd directory, 
   if (is_directory(volume)) return open_file_at(directory, layout::kData, kFlags);
   std::string target = directories_.mountpoint(volume.name);
   ASSIGN_OR_RETURN(bool mounted, is_mount_point(directory, layout::kData));
-  if (!mounted) RETURN_IF_ERROR(mount_on(directory, volume, target));
+  if (!mounted) RETURN_IF_ERROR(mount_volume(directory, volume, target));
   ASSIGN_OR_RETURN(auto root, open_file_at(directory, layout::kData, kFlags));
   // Somebody may have unmounted it by hand since: never hand out the bare directory.
   ASSIGN_OR_RETURN(bool is_root, is_mount_point(root, ""));
@@ -225,6 +239,33 @@ Status LocalDriver::unmount(const Volume& volume, BorrowedFd directory, const Ho
                             bool last) {
   if (!last || is_directory(volume)) return {};
   return unmount_data(directory, directories_.mountpoint(volume.name));
+}
+
+Status LocalDriver::update(const Volume& from, const Volume& to, BorrowedFd directory,
+                           bool mounted) {
+  for (const auto& option : changed_options(from.options, to.options)) {
+    if (option != "o")
+      return fail(Code::kInvalidArgument,
+                  "option \"{}\" of a volume cannot be changed: make another volume", option);
+    if (mounted)
+      return fail(Code::kConflict, "option \"{}\" cannot be changed while the volume is mounted",
+                  option);
+  }
+  RETURN_IF_ERROR(check(to));
+  // What a daemon that was killed left mounted still has the former options.
+  if (!mounted && !is_directory(to))
+    return unmount_data(directory, directories_.mountpoint(to.name));
+  return {};
+}
+
+json::Object LocalDriver::status(const Volume& volume, BorrowedFd directory) {
+  if (is_directory(volume)) return {};
+  auto mounted = mount_on(directory, layout::kData);
+  if (!mounted || !*mounted) return {{"Mounted", false}};
+  return {{"Mounted", true},
+          {"FileSystem", (*mounted)->type},
+          {"Source", (*mounted)->source},
+          {"MountOptions", (*mounted)->options + "," + (*mounted)->super_options}};
 }
 
 bool LocalDriver::is_directory(const Volume& volume) const { return !has_mount(volume.options); }

@@ -22,6 +22,9 @@ class LocalDriver : public VolumeDriver {
                          const HolderId& holder) override;
   Status unmount(const Volume& volume, BorrowedFd directory, const HolderId& holder,
                  bool last) override;
+  // Only `o` changes, and only while the volume is not mounted.
+  Status update(const Volume& from, const Volume& to, BorrowedFd directory, bool mounted) override;
+  json::Object status(const Volume& volume, BorrowedFd directory) override;
   bool is_directory(const Volume& volume) const override;
 
  private:
