@@ -70,7 +70,9 @@ Status run(const DaemonOptions& options) {
     return Runtime::open(
         {.exec_root = options.exec_root, .default_runtime = options.default_runtime});
   });
-  ASSIGN_OR_RETURN(auto volumes, Volumes::open(options.data_root, *store));
+  PluginOptions plugins = options.plugins;
+  plugins.private_roots = {options.exec_root};
+  ASSIGN_OR_RETURN(auto volumes, Volumes::open(options.data_root, *store, std::move(plugins)));
   for (const auto& warning : volumes->warnings()) log::warn("{}", warning);
   ASSIGN_OR_RETURN(auto images,
                    image::Images::open({.data_root = options.data_root,
@@ -111,6 +113,7 @@ Status run(const DaemonOptions& options) {
   ::sigwait(&signals, &received);
   log::info("signal {}: stopping; containers run on", received);
   server->stop(kStopGrace);
+  volumes->interrupt();
   engine->stop();
   requests.stop();
   transfers.stop();

@@ -125,16 +125,41 @@ class ConfigFile {
                }
                return {};
              }));
+    RETURN_IF_ERROR(plugins(options.plugins));
     if (object_.empty()) return {};
     return fail(Code::kInvalidArgument, "configuration file \"{}\": unknown key \"{}\"", path_,
                 std::string_view(object_.begin()->key()));
   }
 
  private:
+  // Where volume plugins are looked for, and how long they are waited for; no flags.
+  Status plugins(PluginOptions& plugins) {
+    if (object_.if_contains("plugin-directories"))
+      RETURN_IF_ERROR(list("plugin-directories", nullptr, plugins.directories));
+    for (const auto& directory : plugins.directories) {
+      if (!directory.starts_with('/'))
+        return fail(Code::kInvalidArgument,
+                    "configuration file \"{}\": \"plugin-directories\": \"{}\" is no absolute path",
+                    path_, directory);
+    }
+    RETURN_IF_ERROR(seconds("plugin-timeout", plugins.deadlines.slow));
+    return seconds("plugin-quick-timeout", plugins.deadlines.quick);
+  }
+  Status seconds(const char* key, std::chrono::milliseconds& value) {
+    return take(key, nullptr, [&](const json::Object& object) -> Status {
+      ASSIGN_OR_RETURN(auto number, json::get_int(object, key));
+      if (number < 1 || number > 86400)
+        return fail(Code::kInvalidArgument, "\"{}\" is not between 1 and 86400 seconds", key);
+      value = std::chrono::seconds(number);
+      return {};
+    });
+  }
+
+  // Without a flag, `flag_name` is null.
   Status take(const char* key, const char* flag_name,
               const std::function<Status(const json::Object&)>& apply) {
     if (!object_.if_contains(key)) return {};
-    if (app_.count(flag_name) > 0) {
+    if (flag_name && app_.count(flag_name) > 0) {
       return fail(Code::kInvalidArgument, "\"{}\" is given both by {} and in \"{}\"", key,
                   flag_name, path_);
     }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "http/server.h"
 #include "network/networks.h"
+#include "storage/driver/plugin/plugin_options.h"
 
 namespace holdfast {
 
@@ -27,6 +28,7 @@ struct DaemonOptions {
   std::vector<AddressPool> address_pools;
   std::vector<std::string> insecure_registries;
   std::vector<std::string> labels;
+  PluginOptions plugins;
   http::TlsFiles tls;
 };
 

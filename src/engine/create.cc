@@ -87,7 +87,11 @@ Status claim_volumes(std::vector<MountPoint>& mounts, VolumeClaims& claims) {
   for (auto& mount : mounts) {
     if (mount.type != MountType::kVolume) continue;
     VolumeSpec spec{mount.source, mount.driver, mount.volume_options, mount.volume_labels};
-    ASSIGN_OR_RETURN(auto volume, claims.claim(spec));
+    auto claimed = claims.claim(spec);
+    // An answer 404 here would tell clients that the image is missing.
+    if (!claimed && claimed.error().code == Code::kNotFound)
+      claimed.error().code = Code::kInvalidArgument;
+    ASSIGN_OR_RETURN(auto volume, std::move(claimed));
     mount.source = volume->name.str();
     mount.driver = volume->driver;
     mount.anonymous = mount.anonymous || volume->anonymous();
@@ -95,10 +99,18 @@ Status claim_volumes(std::vector<MountPoint>& mounts, VolumeClaims& claims) {
   return {};
 }
 
+// Network file systems often keep no owners.
+std::string owners_warning(const MountPoint& mount, std::uint64_t files) {
+  return fmt::format(
+      "volume \"{}\" (driver \"{}\") was filled from the image's {}, but its file system refused "
+      "to set the owner of {} of the files: they belong to whom it says",
+      mount.source, mount.driver, mount.target, files);
+}
+
 // Copies what the image has at the target of each volume into it, where it is empty. A target that
 // is no directory in the image, or isn't there, leaves the volume as it is.
-Status fill_volumes(const std::vector<MountPoint>& mounts, BorrowedFd image_root,
-                    Volumes& volumes) {
+Status fill_volumes(const std::vector<MountPoint>& mounts, BorrowedFd image_root, Volumes& volumes,
+                    std::vector<std::string>& warnings) {
   for (const auto& mount : mounts) {
     if (mount.type != MountType::kVolume || !mount.copy_image_data || !mount.subpath.empty())
       continue;
@@ -110,6 +122,8 @@ Status fill_volumes(const std::vector<MountPoint>& mounts, BorrowedFd image_root
       return tl::unexpected(std::move(filled).error().wrap(fmt::format(
           "failed to copy the image's content at {} to volume {}", mount.target, mount.source)));
     }
+    if (filled->owners_refused > 0)
+      warnings.push_back(owners_warning(mount, filled->owners_refused));
   }
   return {};
 }
@@ -259,7 +273,8 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   RETURN_IF_ERROR(claim_volumes(mounts, claims));
   ASSIGN_OR_RETURN(auto layers, impl.parts.images.layer_paths(image.id));
   ASSIGN_OR_RETURN(auto image_root, ImageRoot::open(layers));
-  RETURN_IF_ERROR(fill_volumes(mounts, image_root.fd(), impl.parts.volumes));
+  std::vector<std::string> warnings;
+  RETURN_IF_ERROR(fill_volumes(mounts, image_root.fd(), impl.parts.volumes, warnings));
   RETURN_IF_ERROR(impl.folders.create(id));
 
   ContainerData data;
@@ -281,7 +296,7 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   claims.keep();
   name_claim.keep();
   impl.publish(*container, "create");
-  return ContainerMade{id, {}};
+  return ContainerMade{id, std::move(warnings)};
 }
 
 Status Engine::rename(const std::string& name, const std::string& new_name) {

@@ -118,7 +118,7 @@ class Recovery {
     for (const auto& mount : container.view().mounts) {
       if (mount.type != MountType::kVolume) continue;
       auto mounted =
-          impl_.parts.volumes.mount(VolumeName(mount.source), impl_.holder_of(container.id));
+          impl_.parts.volumes.remount(VolumeName(mount.source), impl_.holder_of(container.id));
       if (!mounted) log::warn("container {}: {}", container.id, mounted.error().message);
     }
   }
@@ -135,6 +135,19 @@ bool starts_with_daemon(const ContainerData& data) {
       json::string_or(json::object_or_empty(data.host_config, "RestartPolicy"), "Name");
   if (!data.started_before || data.state.running()) return false;
   return policy == "always" || (policy == "unless-stopped" && !data.manually_stopped);
+}
+
+bool uses_plugin(const ContainerData& data) {
+  return std::any_of(data.mounts.begin(), data.mounts.end(), [](const MountPoint& mount) {
+    return mount.type == MountType::kVolume && mount.driver != "local";
+  });
+}
+
+void start_again(Engine::Impl& impl, const ContainerPtr& container) {
+  auto guard = container->slot.acquire();
+  if (impl.stopping || container->state().running()) return;
+  if (auto started = impl.launch_or_note_failure(container); !started)
+    log::warn("container {}: restart: {}", container->id, started.error().message);
 }
 
 }  // namespace
@@ -179,6 +192,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, EngineParts 
 
 void Engine::start_background() {
   auto& impl = *impl_;
+  impl.parts.volumes.start_background();
   impl.in_background([&impl] {
     for (const auto& [container, record] : std::exchange(impl.ended_unwatched, {}))
       impl.handle_exit(container, record);
@@ -192,12 +206,13 @@ void Engine::start_background() {
     impl.discard_orphans();
     impl.parts.networks.sweep();
     for (const auto& container : impl.table.all()) {
-      if (!starts_with_daemon(container->view())) continue;
-      auto guard = container->slot.acquire();
-      if (impl.stopping || container->state().running()) continue;
-      if (auto started = impl.launch_or_note_failure(container); !started) {
-        log::warn("container {}: restart: {}", container->id, started.error().message);
-      }
+      ContainerData data = container->view();
+      if (!starts_with_daemon(data)) continue;
+      // A plugin that doesn't answer holds up the containers with volumes of its own only.
+      if (uses_plugin(data))
+        impl.in_background([&impl, container] { start_again(impl, container); });
+      else
+        start_again(impl, container);
     }
   });
 }

@@ -193,6 +193,10 @@ class Engine {
   Status remove_volume(const std::string& name, bool force);
   Result<json::Object> prune_volumes(const FilterMap& filters, const std::string& api_version);
 
+  // --- plugins (plugins.cc): Docker's JSON for what it calls managed plugins ---
+  Result<json::Array> list_plugins(const FilterMap& filters) const;
+  Result<json::Object> inspect_plugin(const std::string& name) const;
+
   // --- networks (networks.cc) ---
   Result<json::Object> create_network(const json::Object& body);
   Result<json::Array> list_networks(const FilterMap& filters) const;

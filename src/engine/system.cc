@@ -38,8 +38,8 @@ std::string daemon_id(const EngineOptions& options) {
   return id ? *id : "";
 }
 
-json::Object plugins_json() {
-  return json::Object{{"Volume", json::Array{"local"}},
+json::Object plugins_json(const Volumes& volumes) {
+  return json::Object{{"Volume", json::from_strings(volumes.drivers())},
                       {"Network", json::Array{"bridge", "host", "null"}},
                       {"Authorization", nullptr},
                       {"Log", json::Array{"json-file", "local", "none"}}};
@@ -158,7 +158,7 @@ json::Object Engine::info() const {
       {"Driver", "overlay2"},
       {"DriverStatus", json::Array{json::Array{"Supports d_type", "true"},
                                    json::Array{"Native Overlay Diff", "true"}}},
-      {"Plugins", plugins_json()},
+      {"Plugins", plugins_json(impl.parts.volumes)},
       {"MemoryLimit", true},
       {"SwapLimit", true},
       {"CpuCfsPeriod", true},

@@ -6,7 +6,7 @@
 namespace holdfast {
 namespace {
 
-json::Object volume_json(const Volume& volume) {
+json::Object volume_json(const Volume& volume, const std::string& scope = "local") {
   json::Object out{
       {"CreatedAt", to_rfc3339(Time(std::chrono::floor<std::chrono::seconds>(volume.created)))},
       {"Driver", volume.driver},
@@ -16,7 +16,7 @@ json::Object volume_json(const Volume& volume) {
       {"Name", volume.name.str()},
       {"Options",
        volume.options.empty() ? json::Value() : json::Value(json::from_string_map(volume.options))},
-      {"Scope", "local"}};
+      {"Scope", scope}};
   return out;
 }
 
@@ -124,17 +124,27 @@ Result<json::Object> Engine::create_volume(const json::Object& body) {
 Result<json::Object> Engine::list_volumes(const FilterMap& filters) const {
   auto& volumes = impl_->parts.volumes;
   ASSIGN_OR_RETURN(auto filter, VolumeFilter::parse(filters));
+  auto all = volumes.list_all();
   json::Array list;
-  for (const auto& volume : volumes.list()) {
+  for (const auto& volume : all.volumes) {
     bool in_use = filters.contains("dangling") && !volumes.holders(volume->name).empty();
-    if (filter.matches(*volume, in_use)) list.push_back(volume_json(*volume));
+    if (!filter.matches(*volume, in_use)) continue;
+    auto scope = all.scopes.find(volume->driver);
+    list.push_back(volume_json(*volume, scope == all.scopes.end() ? "local" : scope->second));
   }
-  return json::Object{{"Volumes", std::move(list)}, {"Warnings", nullptr}};
+  return json::Object{
+      {"Volumes", std::move(list)},
+      {"Warnings",
+       all.warnings.empty() ? json::Value() : json::Value(json::from_strings(all.warnings))}};
 }
 
 Result<json::Object> Engine::inspect_volume(const std::string& name) const {
-  ASSIGN_OR_RETURN(auto volume, impl_->parts.volumes.get(VolumeName(name)));
-  return volume_json(*volume);
+  ASSIGN_OR_RETURN(auto look, impl_->parts.volumes.look(VolumeName(name)));
+  auto out = volume_json(*look.volume, look.sight.scope);
+  out["Mountpoint"] = look.sight.mountpoint;
+  if (!look.problem.empty()) look.sight.status["Error"] = look.problem;
+  if (!look.sight.status.empty()) out["Status"] = std::move(look.sight.status);
+  return out;
 }
 
 Status Engine::remove_volume(const std::string& name, bool force) {

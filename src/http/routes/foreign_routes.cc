@@ -9,6 +9,10 @@ constexpr const char* kNoSwarm =
     "connect this node to swarm and "
     "try again.";
 
+constexpr const char* kNoManagedPlugins =
+    "managed plugins are not supported: start the plugin as a service of the host, and it is used "
+    "once its socket or specification is in a plugin directory";
+
 Result<Reply> no_swarm(const Request&) { return fail(Code::kUnavailable, "{}", kNoSwarm); }
 
 }  // namespace
@@ -20,9 +24,10 @@ void add_foreign_routes(Router& router) {
       router.add_simple(method, fmt::format("/{}/{{rest:.*}}", resource), no_swarm);
     }
   }
-  // Managed plugins live in images, which this engine doesn't run plugins from.
-  router.add_simple("GET", "/plugins",
-                    [](const Request&) -> Result<Reply> { return Reply::json(json::Array{}); });
+  // Managed plugins live in images, which this engine doesn't run plugins from; those it discovers
+  // are told by volume_routes.cc.
+  router.add_unbuilt("POST", "/plugins/{rest:.*}", kNoManagedPlugins);
+  router.add_unbuilt("DELETE", "/plugins/{rest:.*}", kNoManagedPlugins);
   router.add_unbuilt(
       "POST", "/build",
       "building images is not supported: build with BuildKit or buildah and load the result");

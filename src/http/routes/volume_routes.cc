@@ -5,6 +5,16 @@
 namespace holdfast::http {
 
 void add_volume_routes(Router& router, Engine& engine) {
+  router.add_simple("GET", "/plugins", [&engine](const Request& request) -> Result<Reply> {
+    ASSIGN_OR_RETURN(auto filters, filters_of(request));
+    ASSIGN_OR_RETURN(auto plugins, engine.list_plugins(filters));
+    return Reply::json(plugins);
+  });
+  router.add_simple("GET", "/plugins/{name:.*}/json",
+                    [&engine](const Request& request) -> Result<Reply> {
+                      ASSIGN_OR_RETURN(auto plugin, engine.inspect_plugin(request.param("name")));
+                      return Reply::json(plugin);
+                    });
   router.add_simple("GET", "/volumes", [&engine](const Request& request) -> Result<Reply> {
     ASSIGN_OR_RETURN(auto filters, filters_of(request));
     ASSIGN_OR_RETURN(auto volumes, engine.list_volumes(filters));

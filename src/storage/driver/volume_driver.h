@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "base/error.h"
@@ -9,6 +10,14 @@
 #include "storage/volume/volume.h"
 
 namespace holdfast {
+
+// What a driver itself says of a volume.
+struct VolumeSight {
+  bool gone = false;       // the driver has no such volume: it was removed behind our back
+  std::string mountpoint;  // empty: unknown
+  std::string scope = "local";
+  json::Object status;  // the driver's own words, shown as Status
+};
 
 // What provides the files of volumes: directories of ours, other file systems, plugins. Owned by
 // Volumes, which calls it for one volume at a time and holds no lock meanwhile; calls for different
@@ -20,6 +29,13 @@ class VolumeDriver {
   // Whether `volume` may be made with its options: kInvalidArgument in Docker's words. Makes
   // nothing.
   virtual Status check(const Volume& volume) = 0;
+
+  // Whether whoever keeps the volumes has one of that name already, which is then taken as it is:
+  // nothing is created.
+  virtual Result<bool> has(const Volume& volume) {
+    static_cast<void>(volume);
+    return false;
+  }
 
   // Makes what the volume needs. `directory` is its own, still in staging; a failure or crash
   // throws it away.
@@ -51,6 +67,30 @@ class VolumeDriver {
 
   // Whether the volume is the directory _data itself, which a filled one may replace by rename.
   virtual bool is_directory(const Volume& volume) const = 0;
+
+  // Whether somebody else keeps the volumes, whose answers may take long or never come.
+  virtual bool is_remote() const { return false; }
+
+  // `holder` has had it mounted since before the daemon started; a later unmount() counts on it.
+  // Waits for nobody.
+  virtual Status remount(const Volume& volume, BorrowedFd directory, const HolderId& holder) {
+    return mount(volume, directory, holder).map([](const UniqueFd&) {});
+  }
+
+  // Tells whoever keeps the volume of holders that have left without its hearing of it: those that
+  // are not in `mounters`. False: something is left that can't be told yet; an error: it doesn't
+  // answer.
+  virtual Result<bool> settle(const Volume& volume, BorrowedFd directory,
+                              const std::set<HolderId>& mounters) {
+    static_cast<void>(volume), static_cast<void>(directory), static_cast<void>(mounters);
+    return true;
+  }
+
+  // The host path of its files as far as that is known without asking anybody; empty: it isn't.
+  virtual std::string mountpoint(const Volume& volume, BorrowedFd directory) const = 0;
+
+  // Asks whoever keeps it. An error: nobody knows.
+  virtual Result<VolumeSight> look(const Volume& volume) = 0;
 };
 
 }  // namespace holdfast

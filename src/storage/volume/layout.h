@@ -12,17 +12,20 @@ namespace holdfast {
 //
 //   volumes/<name>/            the volume: there if and only if this directory is
 //     volume.json              its record (the sidecar)
+//     plugin.json              whom its plugin has been told to mount it for (MountLedger)
 //     _data/                   its files, or the mount point for them
 //   staging/volume-<id>/       a volume being made
 //   staging/fill-<id>/         content on its way into an empty volume
 //   staging/fill-<id>.json     names the volume into which .holdfast-fill-<id> is being filled in
-//   place trash/volume-<id>/         a removed volume until its space is given back
+//                              place
+//   trash/volume-<id>/         a removed volume until its space is given back
 //
 // Other parts of the daemon keep other names in staging/ and trash/.
 namespace layout {
 
 inline constexpr const char* kData = "_data";
 inline constexpr const char* kSidecar = "volume.json";
+inline constexpr const char* kPluginMounts = "plugin.json";
 inline constexpr const char* kVolumePrefix = "volume-";
 inline constexpr const char* kFillPrefix = "fill-";
 inline constexpr const char* kMarkerSuffix = ".json";

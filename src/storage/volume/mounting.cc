@@ -4,7 +4,7 @@
 namespace holdfast {
 
 Result<MountedVolume> Volumes::mount(const VolumeName& name, const HolderId& holder) {
-  auto turn = impl_->slots.enter(name.str());
+  auto turn = impl_->enter(name.str());
   VolumePtr volume;
   bool added = false;
   std::string unfinished;
@@ -16,14 +16,20 @@ Result<MountedVolume> Volumes::mount(const VolumeName& name, const HolderId& hol
     added = found->second.mounters.insert(holder).second;
     unfinished = std::exchange(found->second.unfinished_fill, {});
   }
+  std::string mountpoint = volume->mountpoint;
   auto mounted =
       impl_->drivers.find(volume->driver).and_then([&](VolumeDriver* driver) -> Result<UniqueFd> {
         ASSIGN_OR_RETURN(auto directory, impl_->directories.open_volume(name));
         ASSIGN_OR_RETURN(auto root, driver->mount(*volume, directory, holder));
         if (!unfinished.empty()) RETURN_IF_ERROR(impl_->finish_fill(root, unfinished));
+        mountpoint = driver->mountpoint(*volume, directory);
         return root;
       });
-  if (mounted) return MountedVolume{std::move(*mounted), volume->mountpoint};
+  if (mounted) {
+    impl_->note_mountpoint(name, mountpoint);
+    return MountedVolume{std::move(*mounted), std::move(mountpoint)};
+  }
+  if (impl_->is_remote(*volume)) impl_->settle_later(name.str());
   {
     std::lock_guard lock(impl_->mutex);
     auto& entry = impl_->entries[name.str()];
@@ -34,8 +40,26 @@ Result<MountedVolume> Volumes::mount(const VolumeName& name, const HolderId& hol
       fmt::format("error while mounting volume '{}'", volume->mountpoint)));
 }
 
-Status Volumes::unmount(const VolumeName& name, const HolderId& holder) {
+Status Volumes::remount(const VolumeName& name, const HolderId& holder) {
   auto turn = impl_->slots.enter(name.str());
+  VolumePtr volume;
+  {
+    std::lock_guard lock(impl_->mutex);
+    auto found = impl_->entries.find(name.str());
+    if (found == impl_->entries.end() || !found->second.volume) return no_such_volume(name);
+    volume = found->second.volume;
+    found->second.mounters.insert(holder);
+  }
+  ASSIGN_OR_RETURN(auto* driver, impl_->drivers.find(volume->driver));
+  ASSIGN_OR_RETURN(auto directory, impl_->directories.open_volume(name));
+  auto status = driver->remount(*volume, directory, holder);
+  if (!status) return about("mount", name.str(), status.error());
+  impl_->note_mountpoint(name, driver->mountpoint(*volume, directory));
+  return {};
+}
+
+Status Volumes::unmount(const VolumeName& name, const HolderId& holder) {
+  auto turn = impl_->enter(name.str());
   VolumePtr volume;
   bool last = false;
   {
@@ -46,6 +70,7 @@ Status Volumes::unmount(const VolumeName& name, const HolderId& holder) {
     last = found->second.mounters.empty();
   }
   if (!volume) return {};
+  if (impl_->is_remote(*volume)) return impl_->unmount_remote(std::move(turn), volume, holder);
   ASSIGN_OR_RETURN(auto* driver, impl_->drivers.find(volume->driver));
   ASSIGN_OR_RETURN(auto directory, impl_->directories.open_volume(name));
   auto status = driver->unmount(*volume, directory, holder, last);
@@ -53,8 +78,8 @@ Status Volumes::unmount(const VolumeName& name, const HolderId& holder) {
   return {};
 }
 
-Result<bool> Volumes::populate(const VolumeName& name, BorrowedFd source) {
-  auto turn = impl_->slots.enter(name.str());
+Result<Volumes::Filled> Volumes::populate(const VolumeName& name, BorrowedFd source) {
+  auto turn = impl_->enter(name.str());
   VolumePtr volume;
   bool mounted = false;
   std::string unfinished;
@@ -68,11 +93,12 @@ Result<bool> Volumes::populate(const VolumeName& name, BorrowedFd source) {
   }
   RETURN_IF_ERROR(impl_->check_health());
   auto filled = impl_->fill(*volume, source, !mounted, unfinished);
+  if (!filled && impl_->is_remote(*volume)) impl_->settle_later(name.str());
   if (!filled) return about("populate volume", name.str(), filled.error());
   std::lock_guard lock(impl_->mutex);
   auto& entry = impl_->entries[name.str()];
   entry.unfinished_fill.clear();
-  if (*filled) entry.size.reset();
+  if (filled->filled) entry.size.reset();
   return filled;
 }
 

@@ -70,13 +70,13 @@ Result<bool> is_empty(BorrowedFd directory) {
   }
 }
 
-Result<bool> Volumes::Impl::fill(const Volume& volume, BorrowedFd source, bool may_replace,
-                                 const std::string& unfinished) {
+Result<Volumes::Filled> Volumes::Impl::fill(const Volume& volume, BorrowedFd source,
+                                            bool may_replace, const std::string& unfinished) {
   ASSIGN_OR_RETURN(auto* by, drivers.find(volume.driver));
   ASSIGN_OR_RETURN(auto directory, directories.open_volume(volume.name));
   HolderId filler("fill-" + random_hex(16));
   ASSIGN_OR_RETURN(auto root, by->mount(volume, directory, filler));
-  bool filled = false;
+  Filled filled;
   auto work = [&]() -> Status {
     ASSIGN_OR_RETURN(auto from, open_directory(source, ""));
     if (!unfinished.empty()) RETURN_IF_ERROR(finish_fill(root, unfinished));
@@ -106,32 +106,32 @@ Result<bool> Volumes::Impl::fill(const Volume& volume, BorrowedFd source, bool m
   return filled;
 }
 
-Result<bool> Volumes::Impl::fill_by_replacing(const Volume& volume, BorrowedFd directory,
-                                              BorrowedFd source) {
+Result<Volumes::Filled> Volumes::Impl::fill_by_replacing(const Volume& volume, BorrowedFd directory,
+                                                         BorrowedFd source) {
   std::string staged = layout::kFillPrefix + random_hex(32);
   if (::mkdirat(directories.staging.get(), staged.c_str(), 0700) != 0)
     return fail_errno("mkdir \"{}/staging/{}\"", directories.root, staged);
-  auto work = [&]() -> Result<bool> {
+  auto work = [&]() -> Result<Filled> {
     ASSIGN_OR_RETURN(auto target, open_directory(directories.staging, staged.c_str()));
-    RETURN_IF_ERROR(copy_tree(source, target).map([](const TreeCopyTotals&) {}));
+    ASSIGN_OR_RETURN(auto totals, copy_tree(source, target));
     RETURN_IF_ERROR(noted(sync_file_system(target)));
     if (::renameat(directories.staging.get(), staged.c_str(), directory.get(), layout::kData) !=
         0) {
       // Somebody put a file into it by its host path meanwhile.
-      if (errno == ENOTEMPTY || errno == EEXIST) return false;
+      if (errno == ENOTEMPTY || errno == EEXIST) return Filled{};
       return fail_errno("rename to \"{}\"", directories.mountpoint(volume.name));
     }
     ASSIGN_OR_RETURN(auto parent, open_directory(directory, ""));
     RETURN_IF_ERROR(noted(sync_fd(parent, "volume directory")));
-    return true;
+    return Filled{true, totals.owners_refused};
   };
   auto filled = work();
-  if (!filled || !*filled) delete_staged(staged);
+  if (!filled || !filled->filled) delete_staged(staged);
   return filled;
 }
 
-Result<bool> Volumes::Impl::fill_in_place(const Volume& volume, BorrowedFd root,
-                                          BorrowedFd source) {
+Result<Volumes::Filled> Volumes::Impl::fill_in_place(const Volume& volume, BorrowedFd root,
+                                                     BorrowedFd source) {
   std::string id = random_hex(32);
   std::string marker = fmt::format("{}/staging/{}{}{}", directories.root, layout::kFillPrefix, id,
                                    layout::kMarkerSuffix);
@@ -140,11 +140,13 @@ Result<bool> Volumes::Impl::fill_in_place(const Volume& volume, BorrowedFd root,
   document["id"] = id;
   RETURN_IF_ERROR(write_file_atomic(marker, json::serialize(document), 0600, true));
   std::string filling = layout::kFilling + id, filled = layout::kFilled + id;
+  Filled done{true, 0};
   auto work = [&]() -> Status {
     if (::mkdirat(root.get(), filling.c_str(), 0700) != 0)
       return fail_errno("mkdir \"{}\"", filling);
     ASSIGN_OR_RETURN(auto target, open_directory(root, filling.c_str()));
-    RETURN_IF_ERROR(copy_tree(source, target).map([](const TreeCopyTotals&) {}));
+    ASSIGN_OR_RETURN(auto totals, copy_tree(source, target));
+    done.owners_refused = totals.owners_refused;
     RETURN_IF_ERROR(sync_file_system(target));
     if (::renameat(root.get(), filling.c_str(), root.get(), filled.c_str()) != 0)
       return fail_errno("rename \"{}\"", filling);
@@ -155,7 +157,7 @@ Result<bool> Volumes::Impl::fill_in_place(const Volume& volume, BorrowedFd root,
     return tl::unexpected(std::move(status).error());
   }
   RETURN_IF_ERROR(finish_fill(root, id));
-  return true;
+  return done;
 }
 
 // Undoes a fill that was being copied, or finishes one that was complete; a

@@ -65,7 +65,7 @@ Status Volumes::Impl::load_records() {
                       record.key));
       continue;
     }
-    volume->mountpoint = directories.mountpoint(volume->name);
+    volume->mountpoint = first_mountpoint(*volume);
     // Records come ordered by name, as the map is: each goes to the end.
     entries.emplace_hint(entries.end(), record.key, VolumeEntry{})->second.volume =
         std::make_shared<const Volume>(std::move(*volume));
@@ -120,7 +120,7 @@ void Volumes::Impl::adopt(const std::string& name) {
     return;
   }
   index.put(name, volume->to_json());
-  volume->mountpoint = directories.mountpoint(volume->name);
+  volume->mountpoint = first_mountpoint(*volume);
   entries[name].volume = std::make_shared<const Volume>(std::move(*volume));
 }
 

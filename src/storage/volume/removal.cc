@@ -47,8 +47,15 @@ void Volumes::Impl::end_removal(const VolumeName& name, bool removed) {
 }
 
 Status Volumes::remove(const VolumeName& name, bool force) {
-  auto turn = impl_->slots.enter(name.str());
-  ASSIGN_OR_RETURN(auto volume, impl_->begin_removal(name));
+  auto turn = impl_->enter(name.str());
+  auto going = impl_->begin_removal(name);
+  if (!going && going.error().code == Code::kNotFound) {
+    // Only a plugin has it: it is put on record first, so that its removal is one like any other.
+    auto taken = impl_->take_from_plugin(name);
+    if (!taken) return about("remove", name.str(), taken.error());
+    if (*taken) going = impl_->begin_removal(name);
+  }
+  ASSIGN_OR_RETURN(auto volume, std::move(going));
   auto moved = impl_->move_to_trash(*volume, force);
   auto status = moved ? impl_->sync_removals() : Status(tl::unexpected(moved.error()));
   if (moved && !status) impl_->take_back(*volume, *moved);
@@ -68,7 +75,9 @@ std::vector<VolumePtr> Volumes::prune_candidates(
       if (entry.volume && !entry.going && !entry.in_use()) candidates.push_back(entry.volume);
     }
   }
-  std::erase_if(candidates, [&](const VolumePtr& volume) { return !wanted(*volume); });
+  std::erase_if(candidates, [&](const VolumePtr& volume) {
+    return impl_->is_remote(*volume) || !wanted(*volume);
+  });
   return candidates;
 }
 

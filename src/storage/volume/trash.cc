@@ -38,7 +38,7 @@ void Volumes::Impl::keep_reserves() {
     ::mkdirat(directories.trash.get(), reserve_name(i).c_str(), 0700);
 }
 
-Result<std::string> Volumes::Impl::move_to_trash(const Volume& volume, bool force) {
+Result<std::string> Volumes::Impl::move_to_trash(const Volume& volume, bool force, bool gone) {
   const char* name = volume.name.str().c_str();
   auto directory = directories.open_volume(volume.name);
   // Its data is missing and the user wants it gone: there is only the record to
@@ -46,7 +46,7 @@ Result<std::string> Volumes::Impl::move_to_trash(const Volume& volume, bool forc
   if (!directory && directory.error().code == Code::kDataLoss) return std::string();
   if (!directory) return tl::unexpected(std::move(directory).error());
   auto released = drivers.find(volume.driver).and_then([&](VolumeDriver* by) {
-    return by->remove(volume, *directory);
+    return gone ? Status() : by->remove(volume, *directory);
   });
   if (!released && !force) return tl::unexpected(std::move(released).error());
   std::string id = layout::kVolumePrefix + random_hex(32);

@@ -82,13 +82,14 @@ Result<Volumes::Created> Volumes::Impl::existing(const VolumeSpec& spec,
 }
 
 // Lays the volume out in staging/.
-Status Volumes::Impl::build(const Volume& volume, const std::string& staged, UniqueFd& sidecar) {
+Status Volumes::Impl::build(const Volume& volume, bool theirs, const std::string& staged,
+                            UniqueFd& sidecar) {
   ASSIGN_OR_RETURN(auto* by, drivers.find(volume.driver));
   if (::mkdirat(directories.staging.get(), staged.c_str(), 0700) != 0)
     return fail_errno("mkdir \"{}/staging/{}\"", directories.root, staged);
   ASSIGN_OR_RETURN(auto directory,
                    open_file_at(directories.staging, staged, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  RETURN_IF_ERROR(by->create(volume, directory));
+  if (!theirs) RETURN_IF_ERROR(by->create(volume, directory));
   ASSIGN_OR_RETURN(sidecar, open_file_at(directory, layout::kSidecar,
                                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
   RETURN_IF_ERROR(write_all(sidecar, volume.to_json()));
@@ -129,13 +130,29 @@ Status Volumes::Impl::move_in(const Volume& volume, const std::string& staged, B
   return noted(std::move(synced));
 }
 
-Status Volumes::Impl::make(const Volume& volume) {
+Status Volumes::Impl::make(const Volume& volume, bool theirs) {
   std::string staged = layout::kVolumePrefix + volume.id;
   UniqueFd sidecar;
-  auto made = build(volume, staged, sidecar);
+  auto made = build(volume, theirs, staged, sidecar);
   if (made) made = move_in(volume, staged, sidecar);
   if (!made) delete_staged(staged);
   return made;
+}
+
+// Records the volume in memory and, soon, in the index.
+VolumePtr Volumes::Impl::publish(Volume volume, const std::optional<HolderId>& holder) {
+  std::string name = volume.name.str();
+  std::string document = volume.to_json();
+  volume.mountpoint = first_mountpoint(volume);
+  auto published = std::make_shared<const Volume>(std::move(volume));
+  {
+    std::lock_guard lock(mutex);
+    auto& entry = entries[name];
+    entry.volume = published;
+    if (holder) entry.holders.insert(*holder);
+  }
+  index.put(name, std::move(document));
+  return published;
 }
 
 Result<Volumes::Created> Volumes::create(const VolumeSpec& given,
@@ -148,32 +165,32 @@ Result<Volumes::Created> Volumes::create(const VolumeSpec& given,
   auto fail_create = [&](const Error& error) { return about("create", spec.name, error); };
   if (auto status = check_volume_name(spec.name); !status) return fail_create(status.error());
   if (!spec.driver.empty()) {
-    if (auto known = impl_->drivers.find(spec.driver); !known) return fail_create(known.error());
+    if (auto known = impl_->drivers.known(spec.driver); !known) return fail_create(known.error());
   }
   bool absent = false;
-  auto turn = impl_->slots.enter(spec.name);
+  auto turn = impl_->enter(spec.name);
+  auto current = impl_->forget_if_gone(VolumeName(spec.name));
+  if (!current) return fail_create(current.error());
   auto found = impl_->existing(spec, holder, absent);
   if (!found) return fail_create(found.error());
   if (!absent) return found;
-  auto volume = new_volume(spec);
-  auto status = impl_->check_health();
-  if (status)
-    status = impl_->drivers.find(volume.driver).and_then([&](VolumeDriver* driver) {
-      return driver->check(volume);
-    });
-  if (status) status = impl_->make(volume);
-  if (!status) return fail_create(status.error());
-  std::string document = volume.to_json();
-  volume.mountpoint = impl_->directories.mountpoint(volume.name);
-  auto published = std::make_shared<const Volume>(std::move(volume));
-  {
-    std::lock_guard lock(impl_->mutex);
-    auto& entry = impl_->entries[spec.name];
-    entry.volume = published;
-    if (holder) entry.holders.insert(*holder);
+  bool named = !spec.labels.contains(std::string(kAnonymousLabel));
+  if (spec.driver.empty() && named) {
+    if (auto theirs = impl_->drivers.plugins().find_volume(VolumeName(spec.name)))
+      spec.driver = theirs->driver;
   }
-  impl_->index.put(spec.name, std::move(document));
-  return Created{std::move(published), false};
+  auto volume = new_volume(spec);
+  bool theirs = false;
+  auto made = impl_->check_health();
+  if (made) {
+    made = impl_->drivers.find(volume.driver).and_then([&](VolumeDriver* driver) -> Status {
+      RETURN_IF_ERROR(driver->check(volume));
+      ASSIGN_OR_RETURN(theirs, driver->has(volume));
+      return impl_->make(volume, theirs);
+    });
+  }
+  if (!made) return fail_create(made.error());
+  return Created{impl_->publish(std::move(volume), holder), theirs};
 }
 
 // --- looking ---
@@ -201,7 +218,7 @@ std::optional<std::uint64_t> Volumes::size(const VolumeName& name,
     return found == impl->entries.end() || !found->second.volume ? nullptr : &found->second;
   };
   auto* seen = entry();
-  if (!seen) return std::nullopt;
+  if (!seen || impl->is_remote(*seen->volume)) return std::nullopt;
   auto started = std::chrono::steady_clock::now();
   if (seen->size && started - seen->size_known_at < kSizeIsFresh) return seen->size;
   if (!std::exchange(seen->measuring, true)) {
@@ -270,14 +287,18 @@ Volumes::~Volumes() {
   if (auto status = impl_->index.flush(); !status) {
     // What is not in the index yet is found by recovery.
   }
+  interrupt();
+  impl_->drivers.plugins().errands().stop();
   impl_->committers.stop();
   impl_->stopping = true;
   impl_->janitors.stop();
 }
 
-Result<std::unique_ptr<Volumes>> Volumes::open(const std::string& data_root, Store& store) {
+Result<std::unique_ptr<Volumes>> Volumes::open(const std::string& data_root, Store& store,
+                                               PluginOptions plugins) {
   ASSIGN_OR_RETURN(auto directories, VolumeDirectories::open(data_root));
-  auto impl = std::make_unique<Impl>(std::move(directories), store);
+  plugins.private_roots.push_back(data_root);
+  auto impl = std::make_unique<Impl>(std::move(directories), store, std::move(plugins));
   RETURN_IF_ERROR(impl->recover());
   return std::unique_ptr<Volumes>(new Volumes(std::move(impl)));
 }

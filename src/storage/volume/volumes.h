@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,8 @@
 #include "base/typed_id.h"
 #include "base/unique_fd.h"
 #include "state/store.h"
+#include "storage/driver/plugin/plugins.h"
+#include "storage/driver/volume_driver.h"
 #include "storage/volume/volume.h"
 
 namespace holdfast {
@@ -36,25 +39,54 @@ class Volumes {
  public:
   // Opens or makes volumes/, staging/ and trash/ under `data_root`, undoes or finishes what a crash
   // interrupted. A volume that cannot be read is kept and reported by warnings(), and stops nobody.
-  static Result<std::unique_ptr<Volumes>> open(const std::string& data_root, Store& store);
+  static Result<std::unique_ptr<Volumes>> open(const std::string& data_root, Store& store,
+                                               PluginOptions plugins = {});
   ~Volumes();  // finishes what is under way; trash that is left is deleted after the next open()
+
+  // To be called once what is mounted was named by remount(): plugins that were away begin to hear
+  // of the holders that left meanwhile.
+  void start_background();
+  // Ends calls to plugins, now and for good: the daemon is stopping.
+  void interrupt();
 
   // What open() found out of order, for the log.
   const std::vector<std::string>& warnings() const;
 
   struct Created {
     VolumePtr volume;
-    bool existed;  // a volume of that name and driver was there; its options and labels are
-                   // unchanged
+    bool existed;  // a volume of that name and driver was there, on record or only at its plugin;
+                   // its options and labels are unchanged
   };
   // Durable on return; of many at once for one name, one creates. With `holder`, the volume is held
   // from the first moment, so that no prune comes between. Errors are Docker's: kInvalidArgument
-  // (name, options), kConflict (another driver has the name), kNotFound (no such driver).
+  // (name, options), kConflict (another driver has the name), kNotFound (no such driver). A name
+  // without a driver is looked for at the plugins, too.
   Result<Created> create(const VolumeSpec& spec, const std::optional<HolderId>& holder = {});
 
-  // kNotFound: `get data: no such volume`.
+  // What is on record. kNotFound: `get data: no such volume`.
   Result<VolumePtr> get(const VolumeName& name) const;
   std::vector<VolumePtr> list() const;  // ordered by name
+
+  // The same with what plugins say: volumes of theirs that are not on record, and none that they
+  // have no more (unless somebody holds it). A plugin that doesn't answer in a moment is left to
+  // answer later: its volumes on record are listed, and those it had when it was last heard.
+  struct Listing {
+    std::vector<VolumePtr> volumes;             // ordered by name
+    std::map<std::string, std::string> scopes;  // of drivers that are not "local"
+    std::vector<std::string> warnings;          // of plugins that were not heard
+  };
+  Listing list_all();
+  // One volume, on record or not, and what its driver says of it.
+  struct Look {
+    VolumePtr volume;
+    VolumeSight sight;
+    std::string problem;  // why the driver says nothing; empty: it did
+  };
+  Result<Look> look(const VolumeName& name);
+
+  // `local` and the plugins that are there.
+  std::vector<std::string> drivers() const;
+  std::vector<PluginState> plugins();
 
   // Who uses a volume. Holding again and releasing what is not held are success. hold() of a volume
   // that is not there is kNotFound, and it is remembered all the same: should the volume's data
@@ -66,10 +98,11 @@ class Volumes {
 
   // Durable on return; its space is given back soon after. kConflict (`remove data: volume is in
   // use - [ids]`), kNotFound, kUnavailable before holders_restored(). `force` removes the record
-  // even if the driver fails; it never bypasses holders.
+  // even if the driver fails; it never bypasses holders. A volume that only a plugin knows is
+  // removed there.
   Status remove(const VolumeName& name, bool force = false);
 
-  // The volumes that nobody holds and `wanted` accepts.
+  // The volumes that nobody holds and `wanted` accepts; never those of plugins, as with Docker.
   std::vector<VolumePtr> prune_candidates(const std::function<bool(const Volume&)>& wanted) const;
   struct Pruned {
     std::vector<VolumePtr> removed;
@@ -83,19 +116,26 @@ class Volumes {
   // what its driver or options say on the first mount. Mounting again is success and gives another
   // descriptor.
   Result<MountedVolume> mount(const VolumeName& name, const HolderId& holder);
-  // Unmounts after the last. Not mounted by `holder`: success.
+  // `holder` has had it mounted since before the daemon started. Waits for no plugin.
+  Status remount(const VolumeName& name, const HolderId& holder);
+  // Unmounts after the last. Not mounted by `holder`: success. A plugin that can't be told now is
+  // told when it is back, whatever happens to the daemon meanwhile; the error says so.
   Status unmount(const VolumeName& name, const HolderId& holder);
 
   // Fills an empty volume with the content of `source` (any readable directory descriptor): owners,
   // modes, times, attributes, ACLs, hard links, symlinks, holes and FIFOs are kept, devices and
-  // sockets left out; the root's owner and mode are taken over too. True if it was filled, false if
-  // it wasn't empty. All or nothing, and durable on return; of many at once, one copies and the
-  // others wait.
-  Result<bool> populate(const VolumeName& name, BorrowedFd source);
+  // sockets left out; the root's owner and mode are taken over too. All or nothing, and durable on
+  // return; of many at once, one copies and the others wait.
+  struct Filled {
+    bool filled = false;               // false: it wasn't empty
+    std::uint64_t owners_refused = 0;  // files whose owner the volume's file system refused to set
+    explicit operator bool() const { return filled; }
+  };
+  Result<Filled> populate(const VolumeName& name, BorrowedFd source);
 
   // Sum of the sizes of its files, each counted once, as Docker counts. nullopt when that is not
   // known within `budget`; the count goes on, and a later call has it. A size may be some seconds
-  // old.
+  // old. Never known of a plugin's volume.
   std::optional<std::uint64_t> size(const VolumeName& name, std::chrono::milliseconds budget);
 
  private:

@@ -34,8 +34,8 @@ struct VolumeEntry {
 };
 
 struct Volumes::Impl {
-  Impl(VolumeDirectories opened, Store& store_)
-      : directories(std::move(opened)), drivers(directories), store(store_) {}
+  Impl(VolumeDirectories opened, Store& store_, PluginOptions plugins)
+      : directories(std::move(opened)), drivers(directories, std::move(plugins)), store(store_) {}
 
   VolumeDirectories directories;
   DriverTable drivers;
@@ -49,6 +49,10 @@ struct Volumes::Impl {
   std::map<std::string, VolumeEntry> entries;
   bool holders_known = false;
   std::condition_variable measured;
+  // Volumes whose plugin may still have to be told of holders that left, and whether somebody is at
+  // it.
+  std::set<std::string> unsettled;
+  bool settling = false;
 
   // Last, so that they end first: their tasks use what is above.
   ThreadPool janitors{2};  // gives space back, measures
@@ -63,9 +67,25 @@ struct Volumes::Impl {
   Status noted(Status sync);
   Result<Volumes::Created> existing(const VolumeSpec& spec, const std::optional<HolderId>& holder,
                                     bool& absent);
-  Status make(const Volume& volume);
-  Status build(const Volume& volume, const std::string& staged, UniqueFd& sidecar);
+  // With `theirs`, the driver has the volume already.
+  Status make(const Volume& volume, bool theirs);
+  Status build(const Volume& volume, bool theirs, const std::string& staged, UniqueFd& sidecar);
   Status move_in(const Volume& volume, const std::string& staged, BorrowedFd sidecar);
+
+  // remote.cc
+  bool is_remote(const Volume& volume);
+  std::string first_mountpoint(const Volume& volume);
+  OperationSlots::Turn enter(const std::string& name);
+  Status forget_if_gone(const VolumeName& name);
+  Result<VolumePtr> take_from_plugin(const VolumeName& name);
+  void note_mountpoint(const VolumeName& name, const std::string& mountpoint);
+  Status unmount_remote(OperationSlots::Turn turn, const VolumePtr& volume, const HolderId& holder);
+  void settle_later(const std::string& name);
+  void settle_all();
+  bool settle(const std::string& name, std::set<std::string>& silent);
+
+  // volumes.cc
+  VolumePtr publish(Volume volume, const std::optional<HolderId>& holder);
 
   // removal.cc
   Result<VolumePtr> begin_removal(const VolumeName& name);
@@ -73,7 +93,8 @@ struct Volumes::Impl {
 
   // trash.cc: Result is the id under trash/, or empty where there was no
   // directory.
-  Result<std::string> move_to_trash(const Volume& volume, bool force);
+  // With `gone`, its driver has it no more.
+  Result<std::string> move_to_trash(const Volume& volume, bool force, bool gone = false);
   Status sync_removals();
   void take_back(const Volume& volume, const std::string& trash_id);
   void keep_reserves();
@@ -82,10 +103,10 @@ struct Volumes::Impl {
   void delete_staged(const std::string& name);
 
   // populate.cc
-  Result<bool> fill(const Volume& volume, BorrowedFd source, bool may_replace,
-                    const std::string& unfinished);
-  Result<bool> fill_by_replacing(const Volume& volume, BorrowedFd directory, BorrowedFd source);
-  Result<bool> fill_in_place(const Volume& volume, BorrowedFd root, BorrowedFd source);
+  Result<Filled> fill(const Volume& volume, BorrowedFd source, bool may_replace,
+                      const std::string& unfinished);
+  Result<Filled> fill_by_replacing(const Volume& volume, BorrowedFd directory, BorrowedFd source);
+  Result<Filled> fill_in_place(const Volume& volume, BorrowedFd root, BorrowedFd source);
   Status finish_fill(BorrowedFd root, const std::string& id);
 
   // recovery.cc

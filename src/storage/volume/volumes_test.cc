@@ -310,7 +310,7 @@ class PopulateTest : public VolumesTest {
     EXPECT_EQ(::chmod(source_.c_str(), 0751), 0);
     make("data");
   }
-  Result<bool> populate() {
+  Result<Volumes::Filled> populate() {
     return volumes_->populate(kData, *open_file(source_, O_RDONLY | O_DIRECTORY));
   }
   std::string mountpoint() { return root_ + "/volumes/data/_data"; }

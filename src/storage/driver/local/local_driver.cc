@@ -270,4 +270,14 @@ json::Object LocalDriver::status(const Volume& volume, BorrowedFd directory) {
 
 bool LocalDriver::is_directory(const Volume& volume) const { return !has_mount(volume.options); }
 
+std::string LocalDriver::mountpoint(const Volume& volume, BorrowedFd) const {
+  return directories_.mountpoint(volume.name);
+}
+
+Result<VolumeSight> LocalDriver::look(const Volume& volume) {
+  VolumeSight sight;
+  sight.mountpoint = directories_.mountpoint(volume.name);
+  return sight;
+}
+
 }  // namespace holdfast

@@ -26,6 +26,8 @@ class LocalDriver : public VolumeDriver {
   Status update(const Volume& from, const Volume& to, BorrowedFd directory, bool mounted) override;
   json::Object status(const Volume& volume, BorrowedFd directory) override;
   bool is_directory(const Volume& volume) const override;
+  std::string mountpoint(const Volume& volume, BorrowedFd directory) const override;
+  Result<VolumeSight> look(const Volume& volume) override;
 
  private:
   const VolumeDirectories& directories_;
