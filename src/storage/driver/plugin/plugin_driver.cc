@@ -92,6 +92,13 @@ Status PluginDriver::create(const Volume& volume, BorrowedFd) {
   return client_.call("Create", arguments, Pace::kSlow).map([](const json::Object&) {});
 }
 
+// The protocol has no word for it.
+Status PluginDriver::update(const Volume& from, const Volume& to, BorrowedFd, bool) {
+  if (from.options == to.options) return {};
+  return fail(Code::kInvalidArgument, "plugin \"{}\" can't change the options of a volume it has",
+              client_.name());
+}
+
 Status PluginDriver::remove(const Volume& volume, BorrowedFd directory) {
   // What it still has to be told first; where that fails, the removal says why.
   static_cast<void>(settle(volume, directory, {}));

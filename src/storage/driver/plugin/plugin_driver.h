@@ -38,6 +38,9 @@ class PluginDriver : public VolumeDriver {
                          const HolderId& holder) override;
   Status unmount(const Volume& volume, BorrowedFd directory, const HolderId& holder,
                  bool last) override;
+  Status update(const Volume& from, const Volume& to, BorrowedFd directory, bool mounted) override;
+  // Only the plugin can tell: look().
+  json::Object status(const Volume&, BorrowedFd) override { return {}; }
   bool is_directory(const Volume&) const override { return false; }
   bool is_remote() const override { return true; }
   Status remount(const Volume& volume, BorrowedFd directory, const HolderId& holder) override;
