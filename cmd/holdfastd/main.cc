@@ -72,7 +72,10 @@ Status run(const DaemonOptions& options) {
   });
   PluginOptions plugins = options.plugins;
   plugins.private_roots = {options.exec_root};
-  ASSIGN_OR_RETURN(auto volumes, Volumes::open(options.data_root, *store, std::move(plugins)));
+  ASSIGN_OR_RETURN(
+      auto volumes,
+      Volumes::open(options.data_root, *store, std::move(plugins),
+                    MountDeadlines::within(std::chrono::seconds(options.mount_timeout))));
   for (const auto& warning : volumes->warnings()) log::warn("{}", warning);
   ASSIGN_OR_RETURN(auto images,
                    image::Images::open({.data_root = options.data_root,

@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -69,6 +70,9 @@ void declare(CLI::App& app, DaemonOptions& options, Texts& texts) {
       ->capture_default_str();
   app.add_option("--bip", options.bip, "Address of the default bridge, such as 172.17.0.1/16");
   app.add_option("--mtu", options.mtu, "MTU of the default bridge");
+  app.add_option("--mount-timeout", options.mount_timeout,
+                 "Seconds a volume's file system may take to be mounted")
+      ->capture_default_str();
   app.add_option("--default-address-pool", texts.pools,
                  "Range for new networks: base=172.30.0.0/16,size=24");
   app.add_option("--insecure-registry", options.insecure_registries,
@@ -111,6 +115,12 @@ class ConfigFile {
       options.mtu = static_cast<int>(mtu);
       return {};
     }));
+    RETURN_IF_ERROR(
+        take("mount-timeout", "--mount-timeout", [&](const json::Object& object) -> Status {
+          ASSIGN_OR_RETURN(auto seconds, json::get_int(object, "mount-timeout"));
+          options.mount_timeout = static_cast<int>(std::clamp<std::int64_t>(seconds, 0, 86401));
+          return {};
+        }));
     RETURN_IF_ERROR(
         take("default-address-pools", "--default-address-pool",
              [&](const json::Object& object) -> Status {
@@ -235,6 +245,8 @@ Result<ParsedOptions> parse_options(int argc, char** argv) {
     ASSIGN_OR_RETURN(auto parsed_pool, parse_pool(pool));
     options.address_pools.push_back(std::move(parsed_pool));
   }
+  if (options.mount_timeout < 1 || options.mount_timeout > 86400)
+    return fail(Code::kInvalidArgument, "--mount-timeout takes 1 to 86400 seconds");
   if (options.hosts.empty()) options.hosts = {kDefaultHost};
   for (auto* path : {&options.data_root, &options.exec_root}) {
     if (!path->starts_with('/'))

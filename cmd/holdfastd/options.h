@@ -25,6 +25,7 @@ struct DaemonOptions {
   std::string bridge = "holdfast0";
   std::string bip;
   int mtu = 0;
+  int mount_timeout = 60;  // seconds
   std::vector<AddressPool> address_pools;
   std::vector<std::string> insecure_registries;
   std::vector<std::string> labels;

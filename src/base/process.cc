@@ -30,6 +30,8 @@ struct ChildPlan {
   int highest_fd = 2;
 };
 
+constexpr std::chrono::seconds kKillDeadline(5);
+
 constexpr int kPrepareFailed = 1;
 struct ChildFailure {
   int number;
@@ -192,7 +194,8 @@ Process::~Process() { kill_and_reap(); }
 void Process::kill_and_reap() {
   if (pid_ < 0) return;
   ::kill(pid_, SIGKILL);
-  (void)wait();
+  auto ended = wait_for(kKillDeadline);
+  if (ended && !*ended) pid_ = -1;
 }
 
 Result<ExitStatus> Process::wait() {
@@ -258,23 +261,43 @@ void feed(UniqueFd& fd, std::string_view& input) {
   if (input.empty() || (count < 0 && errno != EINTR && errno != EAGAIN)) fd.reset();
 }
 
-// Moves bytes until both outputs are closed; false when the deadline passed first.
+// Moves bytes until both outputs are closed, or the process of `pidfd` (if any) has ended and what
+// it wrote is read; false when the deadline passed first.
 bool exchange_streams(UniqueFd& in, UniqueFd& out, UniqueFd& err, std::string_view input,
-                      CommandOutput& result, std::chrono::steady_clock::time_point deadline) {
+                      CommandOutput& result, std::chrono::steady_clock::time_point deadline,
+                      BorrowedFd pidfd) {
   while (out || err) {
     auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return false;
-    std::array<struct pollfd, 3> entries = {
-        {{out.get(), POLLIN, 0}, {err.get(), POLLIN, 0}, {in.get(), POLLOUT, 0}}};
+    std::array<struct pollfd, 4> entries = {{{out.get(), POLLIN, 0},
+                                             {err.get(), POLLIN, 0},
+                                             {in.get(), POLLOUT, 0},
+                                             {pidfd.get(), POLLIN, 0}}};
     int ready = ::poll(entries.data(), entries.size(), static_cast<int>(left.count()));
     if (ready < 0 && errno != EINTR) return false;
     if (ready <= 0) continue;
     if (entries[0].revents) drain(out, result.out);
     if (entries[1].revents) drain(err, result.err);
     if (entries[2].revents) feed(in, input);
+    if (entries[3].revents && !entries[0].revents && !entries[1].revents) return true;
   }
   return true;
+}
+
+// The children of process `pid`, and theirs.
+std::vector<pid_t> descendants_of(pid_t pid) {
+  std::vector<pid_t> found = {pid};
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    auto text = read_file(fmt::format("/proc/{0}/task/{0}/children", found[i]));
+    if (!text) continue;
+    const char* at = text->c_str();
+    char* end = nullptr;
+    for (long child; (child = std::strtol(at, &end, 10)) > 0 && end != at; at = end)
+      found.push_back(static_cast<pid_t>(child));
+  }
+  found.erase(found.begin());
+  return found;
 }
 
 }  // namespace
@@ -295,8 +318,12 @@ Result<CommandOutput> run_command(ProcessOptions options, std::string_view input
   if (input.empty()) in.write_end.reset();
   CommandOutput result;
   bool finished =
-      exchange_streams(in.write_end, out.read_end, err.read_end, input, result, deadline);
+      exchange_streams(in.write_end, out.read_end, err.read_end, input, result, deadline,
+                       options.leaves_processes ? process.pidfd() : BorrowedFd(-1));
   if (!finished) {
+    if (options.leaves_processes) {
+      for (pid_t child : descendants_of(process.pid())) ::kill(child, SIGKILL);
+    }
     return fail(Code::kDeadlineExceeded, "\"{}\" did not finish within {} ms", options.argv[0],
                 timeout.count());
   }

@@ -27,6 +27,9 @@ struct ProcessOptions {
   std::vector<std::pair<int, int>> extra_fds;  // {ours, number in the child (>= 3)}
   bool new_session = false;                    // setsid(2) in the child
   bool die_with_parent = false;                // PR_SET_PDEATHSIG SIGKILL
+  // For run_command(): processes it leaves behind, which may hold its output open, aren't waited
+  // for; past the deadline those it still has are killed with it.
+  bool leaves_processes = false;
   // Runs in the child after fork and before exec; only async-signal-safe calls. Returns 0, or an
   // errno which spawn() reports with the words of `prepare_context`.
   std::function<int()> prepare;
@@ -40,7 +43,8 @@ struct ExitStatus {
   bool success() const { return code == 0 && signal == 0; }
 };
 
-// A child process, held by a pidfd. Destruction kills and reaps it, unless detach()ed. One owner;
+// A child process, held by a pidfd. Destruction kills and reaps it, unless detach()ed; one that the
+// kernel doesn't let go of for seconds (it waits for a disk or server) is left behind. One owner;
 // not thread-safe.
 class Process {
  public:

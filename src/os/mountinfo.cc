@@ -1,10 +1,13 @@
 #include "os/mountinfo.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 
 #include "base/file.h"
@@ -130,6 +133,19 @@ Result<MountEntry> mount_of(BorrowedFd fd) {
     if (entry.id == id) return std::move(entry);
   }
   return fail(Code::kNotFound, "mount {} is not in the mount table", id);
+}
+
+Result<bool> is_mounted_on(BorrowedFd directory, const std::string& name) {
+  open_how how = {};
+  how.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_XDEV;
+  UniqueFd bare(
+      static_cast<int>(::syscall(SYS_openat2, directory.get(), name.c_str(), &how, sizeof how)));
+  if (bare) return false;
+  if (errno == EXDEV) return true;
+  if (errno != ENOSYS && errno != EPERM) return fail_errno("open \"{}\"", name);
+  ASSIGN_OR_RETURN(auto entry, mount_on(directory, name));
+  return entry.has_value();
 }
 
 Result<std::optional<MountEntry>> mount_on(BorrowedFd directory, const std::string& name) {

@@ -46,6 +46,10 @@ Result<bool> is_mount_point(BorrowedFd directory, const std::string& path);
 // The mount on which `fd` lies.
 Result<MountEntry> mount_of(BorrowedFd fd);
 
+// Whether something is mounted on `directory`/`name`, a directory. Asks nothing of what is mounted
+// there, which may hang.
+Result<bool> is_mounted_on(BorrowedFd directory, const std::string& name);
+
 // The topmost mount on `directory`/`name`, or nullopt. Goes by names in the mount table alone: what
 // is mounted there may hang.
 Result<std::optional<MountEntry>> mount_on(BorrowedFd directory, const std::string& name);

@@ -13,8 +13,9 @@ namespace holdfast {
 // The drivers there are, by name: `local`, and any plugin. Owned by Volumes; thread-safe.
 class DriverTable {
  public:
-  DriverTable(const VolumeDirectories& directories, PluginOptions plugins)
-      : local_(directories), plugins_(std::move(plugins)) {}
+  DriverTable(const VolumeDirectories& directories, PluginOptions plugins,
+              const MountDeadlines& deadlines)
+      : local_(directories, deadlines), plugins_(std::move(plugins)) {}
 
   // The driver of a volume on record, for as long as the table lives. A plugin needn't be there:
   // its calls say so. kNotFound for what can't be a driver's name.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <set>
 #include <string>
 
@@ -64,6 +65,17 @@ class VolumeDriver {
   // What inspect shows beyond the record: limit, use, backing, the mounted file system. Empty where
   // there is nothing to say. Never waits for a file system that does not answer.
   virtual json::Object status(const Volume& volume, BorrowedFd directory) = 0;
+
+  // What the volume's files take up, as far as the driver knows without reading them all; as
+  // status(), it never waits. kByFiles: whoever asks may count the files of _data.
+  enum class Measure { kByFiles, kKnown, kUnknown };
+  struct Use {
+    Measure measure = Measure::kUnknown;
+    std::uint64_t bytes = 0;
+  };
+  virtual Use use(const Volume& volume, BorrowedFd) {
+    return {is_directory(volume) ? Measure::kByFiles : Measure::kUnknown};
+  }
 
   // Whether the volume is the directory _data itself, which a filled one may replace by rename.
   virtual bool is_directory(const Volume& volume) const = 0;

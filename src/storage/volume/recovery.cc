@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/random.h"
+#include "os/inode_flags.h"
 #include "storage/copy/directory_reader.h"
 #include "storage/copy/tree_remove.h"
 #include "storage/volume/volumes_impl.h"
@@ -133,8 +134,11 @@ bool Volumes::Impl::discard_leftover(const std::string& name) {
   struct stat sidecar = {};
   bool there = ::fstatat(directory->get(), layout::kSidecar, &sidecar, AT_SYMLINK_NOFOLLOW) == 0;
   if (!there || sidecar.st_size != 0) return false;
-  if (::unlinkat(directory->get(), layout::kData, AT_REMOVEDIR) != 0 && errno != ENOENT)
-    return false;
+  if (::unlinkat(directory->get(), layout::kData, AT_REMOVEDIR) != 0 && errno != ENOENT) {
+    // Perhaps only because it is marked as a mount point, which an empty one may cease to be.
+    static_cast<void>(set_immutable(*directory, layout::kData, false));
+    if (::unlinkat(directory->get(), layout::kData, AT_REMOVEDIR) != 0) return false;
+  }
   return ::unlinkat(directory->get(), layout::kSidecar, 0) == 0 &&
          ::unlinkat(directories.volumes.get(), name.c_str(), AT_REMOVEDIR) == 0;
 }

@@ -1,7 +1,3 @@
-#include <fcntl.h>
-
-#include "base/file.h"
-#include "storage/copy/tree_size.h"
 #include "storage/volume/volumes_impl.h"
 
 // Removing volumes, one or those that nobody holds; trash.cc tells where they go.
@@ -101,9 +97,7 @@ Result<Volumes::Pruned> Volumes::prune(const std::function<bool(const Volume&)>&
       impl_->end_removal(candidate->name, false);
       continue;
     }
-    std::uint64_t bytes = 0;
-    if (auto directory = open_file((*volume)->mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
-      bytes = tree_size(*directory).value_or(0);
+    std::uint64_t bytes = impl_->measure(**volume).value_or(0);
     auto moved = impl_->move_to_trash(**volume, false);
     if (!moved) {
       impl_->end_removal(candidate->name, false);

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "storage/copy/tree_remove.h"
+#include "storage/driver/local/disposal.h"
 #include "storage/volume/volumes_impl.h"
 
 // How a volume goes. Crash points:
@@ -92,15 +93,18 @@ void Volumes::Impl::discard(const Volume& volume, const std::string& trash_id) {
 void Volumes::Impl::delete_trash(const std::string& id, bool sidecar_too) {
   auto directory = open_file_at(directories.trash, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!directory) return;
-  auto files = remove_tree(*directory, layout::kData, &stopping);
+  auto files = dispose_of_files(*directory, &stopping);
   if (!files || !sidecar_too) return;
   static_cast<void>(remove_tree(directories.trash, id, &stopping));
   keep_reserves();
 }
 
 void Volumes::Impl::delete_staged(const std::string& name) {
-  janitors.submit(
-      [this, name] { static_cast<void>(remove_tree(directories.staging, name, &stopping)); });
+  janitors.submit([this, name] {
+    auto directory = open_file_at(directories.staging, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (directory && !dispose_of_files(*directory, &stopping)) return;
+    static_cast<void>(remove_tree(directories.staging, name, &stopping));
+  });
 }
 
 }  // namespace holdfast

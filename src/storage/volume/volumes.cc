@@ -7,13 +7,10 @@
 
 #include "base/file.h"
 #include "base/random.h"
-#include "storage/copy/tree_size.h"
 #include "storage/volume/volumes_impl.h"
 
 namespace holdfast {
 namespace {
-
-constexpr std::chrono::seconds kSizeIsFresh(5);
 
 Volume new_volume(const VolumeSpec& spec) {
   Volume volume;
@@ -209,42 +206,6 @@ std::vector<VolumePtr> Volumes::list() const {
   return volumes;
 }
 
-std::optional<std::uint64_t> Volumes::size(const VolumeName& name,
-                                           std::chrono::milliseconds budget) {
-  Impl* impl = impl_.get();
-  std::unique_lock lock(impl->mutex);
-  auto entry = [&]() -> VolumeEntry* {
-    auto found = impl->entries.find(name.str());
-    return found == impl->entries.end() || !found->second.volume ? nullptr : &found->second;
-  };
-  auto* seen = entry();
-  if (!seen || impl->is_remote(*seen->volume)) return std::nullopt;
-  auto started = std::chrono::steady_clock::now();
-  if (seen->size && started - seen->size_known_at < kSizeIsFresh) return seen->size;
-  if (!std::exchange(seen->measuring, true)) {
-    std::string path = seen->volume->mountpoint;
-    impl->janitors.submit([impl, name, path] {
-      auto directory = open_file(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-      auto bytes = directory ? tree_size(*directory, &impl->stopping)
-                             : Result<std::uint64_t>(tl::unexpected(directory.error()));
-      std::lock_guard done(impl->mutex);
-      if (auto found = impl->entries.find(name.str()); found != impl->entries.end()) {
-        found->second.measuring = false;
-        found->second.size = bytes ? std::optional(*bytes) : std::nullopt;
-        found->second.size_known_at = std::chrono::steady_clock::now();
-      }
-      impl->measured.notify_all();
-    });
-  }
-  impl->measured.wait_until(lock, started + budget, [&] {
-    auto* now_there = entry();
-    return !now_there || !now_there->measuring;
-  });
-  auto* measured = entry();
-  // Past the budget an older count is better than none.
-  return measured ? measured->size : std::nullopt;
-}
-
 // --- holders ---
 
 Status Volumes::hold(const VolumeName& name, const HolderId& holder) {
@@ -295,10 +256,11 @@ Volumes::~Volumes() {
 }
 
 Result<std::unique_ptr<Volumes>> Volumes::open(const std::string& data_root, Store& store,
-                                               PluginOptions plugins) {
+                                               PluginOptions plugins,
+                                               const MountDeadlines& deadlines) {
   ASSIGN_OR_RETURN(auto directories, VolumeDirectories::open(data_root));
   plugins.private_roots.push_back(data_root);
-  auto impl = std::make_unique<Impl>(std::move(directories), store, std::move(plugins));
+  auto impl = std::make_unique<Impl>(std::move(directories), store, std::move(plugins), deadlines);
   RETURN_IF_ERROR(impl->recover());
   return std::unique_ptr<Volumes>(new Volumes(std::move(impl)));
 }

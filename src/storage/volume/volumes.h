@@ -13,6 +13,7 @@
 #include "base/typed_id.h"
 #include "base/unique_fd.h"
 #include "state/store.h"
+#include "storage/driver/local/mount_deadlines.h"
 #include "storage/driver/plugin/plugins.h"
 #include "storage/driver/volume_driver.h"
 #include "storage/volume/volume.h"
@@ -40,7 +41,8 @@ class Volumes {
   // Opens or makes volumes/, staging/ and trash/ under `data_root`, undoes or finishes what a crash
   // interrupted. A volume that cannot be read is kept and reported by warnings(), and stops nobody.
   static Result<std::unique_ptr<Volumes>> open(const std::string& data_root, Store& store,
-                                               PluginOptions plugins = {});
+                                               PluginOptions plugins = {},
+                                               const MountDeadlines& deadlines = {});
   ~Volumes();  // finishes what is under way; trash that is left is deleted after the next open()
 
   // To be called once what is mounted was named by remount(): plugins that were away begin to hear
@@ -133,9 +135,10 @@ class Volumes {
   };
   Result<Filled> populate(const VolumeName& name, BorrowedFd source);
 
-  // Sum of the sizes of its files, each counted once, as Docker counts. nullopt when that is not
-  // known within `budget`; the count goes on, and a later call has it. A size may be some seconds
-  // old. Never known of a plugin's volume.
+  // Sum of the sizes of its files, each counted once, as Docker counts; of a volume that is a file
+  // system, what is used of that. nullopt when it is not known, for good (files of a plugin, of a
+  // server, or elsewhere on the host) or within `budget`: then the count goes on, and a later call
+  // has it. A size may be some seconds old.
   std::optional<std::uint64_t> size(const VolumeName& name, std::chrono::milliseconds budget);
 
  private:

@@ -34,8 +34,11 @@ struct VolumeEntry {
 };
 
 struct Volumes::Impl {
-  Impl(VolumeDirectories opened, Store& store_, PluginOptions plugins)
-      : directories(std::move(opened)), drivers(directories, std::move(plugins)), store(store_) {}
+  Impl(VolumeDirectories opened, Store& store_, PluginOptions plugins,
+       const MountDeadlines& deadlines)
+      : directories(std::move(opened)),
+        drivers(directories, std::move(plugins), deadlines),
+        store(store_) {}
 
   VolumeDirectories directories;
   DriverTable drivers;
@@ -86,6 +89,8 @@ struct Volumes::Impl {
 
   // volumes.cc
   VolumePtr publish(Volume volume, const std::optional<HolderId>& holder);
+  // measuring.cc
+  std::optional<std::uint64_t> measure(const Volume& volume);
 
   // removal.cc
   Result<VolumePtr> begin_removal(const VolumeName& name);

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "fixture.h"
 #include "os/loop_device.h"
+#include "os/mount_in_child.h"
 #include "storage/copy/tree_remove.h"
 #include "storage/volume/volumes.h"
 
@@ -15,6 +16,8 @@ namespace holdfast {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::chrono::seconds kDeadline(30);
 
 // What the child tells before and after each operation, in one write(2) each: "begin create v7",
 // "done create v7".
@@ -150,7 +153,9 @@ class ROOT_FullDisk : public MountingTest {
     if (IsSkipped()) return;
     auto image = make_ext4("image", 32);
     ASSERT_TRUE(make_directories(root_, 0700));
-    auto loop = attach_loop_device(*open_file(image, O_RDWR), false);
+    auto file = open_in_child(image, O_RDWR, kDeadline);
+    ASSERT_TRUE(file) << file.error().message;
+    auto loop = attach_loop_device(*file, {}, kDeadline);
     ASSERT_TRUE(loop) << loop.error().message;
     auto mount = mount_filesystem("ext4", loop->path, {});
     ASSERT_TRUE(mount) << mount.error().message;

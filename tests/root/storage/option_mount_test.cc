@@ -14,24 +14,8 @@ namespace {
 const VolumeName kData("data");
 const HolderId kOne("one"), kTwo("two");
 
-class ROOT_OptionMount : public MountingTest {
+class ROOT_OptionMount : public VolumesFixture {
  protected:
-  void SetUp() override {
-    MountingTest::SetUp();
-    if (!IsSkipped()) open();
-  }
-  void TearDown() override {
-    volumes_.reset();
-    MountingTest::TearDown();
-  }
-  void open() {
-    volumes_.reset();
-    store_.reset();
-    ASSERT_TRUE(make_directories(root_, 0700));
-    store_ = *Store::open(root_ + "/state.db");
-    volumes_ = *Volumes::open(root_, *store_);
-    volumes_->holders_restored();
-  }
   void make(const std::map<std::string, std::string>& options) {
     auto made = volumes_->create({"data", "", options, {}});
     ASSERT_TRUE(made) << made.error().message;
@@ -41,10 +25,6 @@ class ROOT_OptionMount : public MountingTest {
     RETURN_IF_ERROR(write_all(file, "text"));
     return mounted.path;
   }
-
-  std::string root_ = directory_ / "root";
-  std::unique_ptr<Store> store_;
-  std::unique_ptr<Volumes> volumes_;
 };
 
 TEST_F(ROOT_OptionMount, TmpfsIsThereFromTheFirstMountToTheLast) {
@@ -76,7 +56,7 @@ TEST_F(ROOT_OptionMount, TmpfsIsThereFromTheFirstMountToTheLast) {
 TEST_F(ROOT_OptionMount, MountsSurviveTheDaemonAndAreNotMadeTwice) {
   make({{"type", "tmpfs"}, {"device", "tmpfs"}});
   ASSERT_TRUE(write_through(*volumes_->mount(kData, kOne)));
-  open();
+  open_volumes();
   EXPECT_EQ(mounts(), 1u);
   {
     auto again = volumes_->mount(kData, kOne);
@@ -94,7 +74,7 @@ TEST_F(ROOT_OptionMount, BindShowsTheDirectoryAndRemovalLeavesItAlone) {
   make({{"type", "none"}, {"device", directory_ / "host"}, {"o", "bind"}});
   ASSERT_TRUE(write_through(*volumes_->mount(kData, kOne)));
   EXPECT_EQ(read_file(directory_ / "host/file").value(), "text");
-  open();  // killed meanwhile: the mount is left over
+  open_volumes();  // killed meanwhile: the mount is left over
   ASSERT_TRUE(volumes_->remove(kData));
   volumes_.reset();
   EXPECT_EQ(mounts(), 0u);

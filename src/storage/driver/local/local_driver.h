@@ -1,8 +1,6 @@
 #pragma once
 
-#include <chrono>
-#include <string>
-
+#include "storage/driver/local/foreign_mount.h"
 #include "storage/driver/volume_driver.h"
 #include "storage/volume/layout.h"
 
@@ -13,7 +11,8 @@ namespace holdfast {
 // kernel's mount table says what is mounted, so that it is right after a restart.
 class LocalDriver : public VolumeDriver {
  public:
-  explicit LocalDriver(const VolumeDirectories& directories) : directories_(directories) {}
+  explicit LocalDriver(const VolumeDirectories& directories, const MountDeadlines& deadlines = {})
+      : directories_(directories), foreign_(deadlines) {}
 
   Status check(const Volume& volume) override;
   Status create(const Volume& volume, BorrowedFd directory) override;
@@ -22,15 +21,19 @@ class LocalDriver : public VolumeDriver {
                          const HolderId& holder) override;
   Status unmount(const Volume& volume, BorrowedFd directory, const HolderId& holder,
                  bool last) override;
+  // What is mounted is known to the kernel; nothing is asked of it.
+  Status remount(const Volume&, BorrowedFd, const HolderId&) override { return {}; }
   // Only `o` changes, and only while the volume is not mounted.
   Status update(const Volume& from, const Volume& to, BorrowedFd directory, bool mounted) override;
   json::Object status(const Volume& volume, BorrowedFd directory) override;
+  Use use(const Volume& volume, BorrowedFd directory) override;
   bool is_directory(const Volume& volume) const override;
   std::string mountpoint(const Volume& volume, BorrowedFd directory) const override;
   Result<VolumeSight> look(const Volume& volume) override;
 
  private:
   const VolumeDirectories& directories_;
+  ForeignMounts foreign_;
 };
 
 }  // namespace holdfast
