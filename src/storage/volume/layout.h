@@ -29,9 +29,6 @@ inline constexpr const char* kPluginMounts = "plugin.json";
 inline constexpr const char* kVolumePrefix = "volume-";
 inline constexpr const char* kFillPrefix = "fill-";
 inline constexpr const char* kMarkerSuffix = ".json";
-// Inside a volume's root: being filled; complete and being moved up.
-inline constexpr const char* kFilling = ".holdfast-fill-";
-inline constexpr const char* kFilled = ".holdfast-full-";
 
 }  // namespace layout
 

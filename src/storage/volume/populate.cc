@@ -8,9 +8,9 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "os/mountinfo.h"
+#include "storage/copy/directory_fill.h"
 #include "storage/copy/directory_reader.h"
 #include "storage/copy/tree_copy.h"
-#include "storage/copy/tree_remove.h"
 #include "storage/volume/volumes_impl.h"
 
 // How an empty volume is filled, all or nothing.
@@ -20,11 +20,9 @@
 // open() sweeps the staging directory; after it the volume is full.
 //
 // A mounted one (another container has it already, or its files are another
-// file system's) is filled in place: the content is copied to
-// .holdfast-fill-<id> in its root, synced, renamed to .holdfast-full-<id>, and
-// its entries are moved up one by one. staging/fill-<id>.json, written first,
-// tells open() of it; the next populate() removes a .holdfast-fill-<id> and
-// finishes a .holdfast-full-<id>.
+// file system's) is filled in place (storage/copy/directory_fill.h).
+// staging/fill-<id>.json, written first, tells open() of it; the next
+// populate() undoes or finishes it.
 namespace holdfast {
 namespace {
 
@@ -40,35 +38,7 @@ Result<bool> has_attributes_of(BorrowedFd source, BorrowedFd target) {
   return from.st_uid == to.st_uid && from.st_gid == to.st_gid && from.st_mode == to.st_mode;
 }
 
-// Moves each entry of `from` to `to`. A name somebody made there meanwhile
-// stays theirs.
-Status move_entries(BorrowedFd from, BorrowedFd to) {
-  ASSIGN_OR_RETURN(auto readable, open_directory(from, ""));
-  while (true) {
-    ASSIGN_OR_RETURN(auto batch, read_batch(readable));
-    if (!batch) return {};
-    while (auto entry = batch->next()) {
-      if (::renameat2(from.get(), entry->name, to.get(), entry->name, RENAME_NOREPLACE) == 0 ||
-          errno == EEXIST)
-        continue;
-      // Not every file system (NFS, FUSE) knows the flag.
-      if (errno == EINVAL && ::renameat(from.get(), entry->name, to.get(), entry->name) == 0)
-        continue;
-      return fail_errno("move \"{}\"", entry->name);
-    }
-  }
-}
-
 }  // namespace
-
-Result<bool> is_empty(BorrowedFd directory) {
-  ASSIGN_OR_RETURN(auto readable, open_directory(directory, ""));
-  while (true) {
-    ASSIGN_OR_RETURN(auto batch, read_batch(readable));
-    if (!batch) return true;
-    if (batch->next()) return false;
-  }
-}
 
 Result<Volumes::Filled> Volumes::Impl::fill(const Volume& volume, BorrowedFd source,
                                             bool may_replace, const std::string& unfinished) {
@@ -139,42 +109,19 @@ Result<Volumes::Filled> Volumes::Impl::fill_in_place(const Volume& volume, Borro
   document["volume"] = volume.name.str();
   document["id"] = id;
   RETURN_IF_ERROR(write_file_atomic(marker, json::serialize(document), 0600, true));
-  std::string filling = layout::kFilling + id, filled = layout::kFilled + id;
-  Filled done{true, 0};
-  auto work = [&]() -> Status {
-    if (::mkdirat(root.get(), filling.c_str(), 0700) != 0)
-      return fail_errno("mkdir \"{}\"", filling);
-    ASSIGN_OR_RETURN(auto target, open_directory(root, filling.c_str()));
-    ASSIGN_OR_RETURN(auto totals, copy_tree(source, target));
-    done.owners_refused = totals.owners_refused;
-    RETURN_IF_ERROR(sync_file_system(target));
-    if (::renameat(root.get(), filling.c_str(), root.get(), filled.c_str()) != 0)
-      return fail_errno("rename \"{}\"", filling);
-    return {};
-  };
-  if (auto status = work(); !status) {
-    if (auto cleaned = remove_tree(root, filling)) RETURN_IF_ERROR(remove_file(marker));
-    return tl::unexpected(std::move(status).error());
+  auto copied = begin_directory_fill(root, source, id);
+  if (!copied) {
+    if (auto undone = undo_directory_fill(root, id)) RETURN_IF_ERROR(remove_file(marker));
+    return tl::unexpected(std::move(copied).error());
   }
   RETURN_IF_ERROR(finish_fill(root, id));
-  return done;
+  return Filled{true, copied->owners_refused};
 }
 
 // Undoes a fill that was being copied, or finishes one that was complete; a
 // second call changes nothing.
 Status Volumes::Impl::finish_fill(BorrowedFd root, const std::string& id) {
-  std::string filled = layout::kFilled + id;
-  RETURN_IF_ERROR(remove_tree(root, layout::kFilling + id));
-  auto opened = open_directory(root, filled.c_str());
-  if (opened) {
-    ASSIGN_OR_RETURN(auto target, open_directory(root, ""));
-    RETURN_IF_ERROR(move_entries(*opened, target));
-    RETURN_IF_ERROR(copy_attributes(*opened, target));
-    RETURN_IF_ERROR(remove_tree(root, filled));
-    RETURN_IF_ERROR(sync_fd(target, "volume root"));
-  } else if (opened.error().sys_errno != ENOENT) {
-    return tl::unexpected(std::move(opened).error());
-  }
+  RETURN_IF_ERROR(finish_directory_fill(root, id));
   return remove_file(fmt::format("{}/staging/{}{}{}", directories.root, layout::kFillPrefix, id,
                                  layout::kMarkerSuffix));
 }

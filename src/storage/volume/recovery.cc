@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "os/inode_flags.h"
+#include "storage/copy/directory_fill.h"
 #include "storage/copy/directory_reader.h"
 #include "storage/copy/tree_remove.h"
 #include "storage/volume/volumes_impl.h"

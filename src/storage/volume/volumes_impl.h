@@ -132,7 +132,4 @@ tl::unexpected<Error> no_such_volume(const VolumeName& name);
 // "volume.json" of a volume's own directory.
 Result<Volume> read_sidecar(BorrowedFd directory);
 
-// Whether `directory` has no entries.
-Result<bool> is_empty(BorrowedFd directory);
-
 }  // namespace holdfast

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+#include "storage/copy/tree_copy.h"
+
+// Filling an empty directory that somebody may be looking at, all or nothing: the content is copied
+// to .holdfast-fill-<id> in it, synced, renamed to .holdfast-full-<id>, and its entries are moved
+// up one by one. Who fills writes `id` down first, durably; after a crash finish_directory_fill()
+// takes away what was being copied, or finishes what was complete.
+namespace holdfast {
+
+// Whether `directory` has no entries.
+Result<bool> is_empty(BorrowedFd directory);
+
+// Copies the content of `source` into `root`, where it lies complete and synced, but not in its
+// place yet: finish_directory_fill() is due. After a failure undo_directory_fill() is.
+Result<TreeCopyTotals> begin_directory_fill(BorrowedFd root, BorrowedFd source, const std::string& id);
+Status undo_directory_fill(BorrowedFd root, const std::string& id);
+
+// Puts what begin_directory_fill() has completed in its place, with the owner, mode and attributes
+// of the source itself, and takes away what it hasn't completed. Durable on return; safe to repeat.
+Status finish_directory_fill(BorrowedFd root, const std::string& id);
+
+}  // namespace holdfast
