@@ -213,6 +213,67 @@ Result<UniqueFd> make_directories_confined(BorrowedFd root, const std::string& p
   return open_file_at(walk.here(), ".", O_PATH | O_DIRECTORY);
 }
 
+namespace {
+
+std::string join_path(const std::vector<std::string>& names) {
+  std::string path;
+  for (const auto& name : names) path += "/" + name;
+  return path;
+}
+
+// What the symlink at `path` says; nullopt if it is no symlink, or not there.
+Result<std::optional<std::string>> read_link_in(BorrowedFd root, const std::string& path) {
+  auto opened = open_confined(root, path, Confine::kInRoot, O_PATH | O_NOFOLLOW);
+  if (!opened) {
+    int number = opened.error().sys_errno;
+    if (number == ENOENT || number == ENOTDIR) return std::nullopt;
+    return tl::unexpected(std::move(opened).error());
+  }
+  struct stat status = {};
+  if (::fstat(opened->get(), &status) != 0) return failed(errno, path);
+  if (!S_ISLNK(status.st_mode)) return std::nullopt;
+  std::string target(4096, '\0');
+  ssize_t length = ::readlinkat(opened->get(), "", target.data(), target.size());
+  if (length < 0) return failed(errno, path);
+  target.resize(static_cast<std::size_t>(length));
+  return target;
+}
+
+}  // namespace
+
+Result<std::string> resolve_in_root(BorrowedFd root, const std::string& path) {
+  ASSIGN_OR_RETURN(auto walk, start_walk(root, path, Confine::kInRoot));
+  std::vector<std::string> found;
+  while (!walk.ahead.empty()) {
+    std::string name = std::move(walk.ahead.back());
+    walk.ahead.pop_back();
+    if (name == ".") continue;
+    if (name == "..") {
+      if (!found.empty()) found.pop_back();
+      continue;
+    }
+    found.push_back(std::move(name));
+    ASSIGN_OR_RETURN(auto link, read_link_in(root, join_path(found)));
+    if (!link) continue;
+    if (++walk.symlinks > kMaxSymlinks) return failed(ELOOP, path);
+    if (link->starts_with('/'))
+      found.clear();
+    else
+      found.pop_back();
+    push_path(walk, *link);
+  }
+  return found.empty() ? std::string("/") : join_path(found);
+}
+
+Result<std::string> path_of(BorrowedFd fd) {
+  std::string path(4096, '\0');
+  ssize_t length =
+      ::readlink(fmt::format("/proc/self/fd/{}", fd.get()).c_str(), path.data(), path.size());
+  if (length < 0) return fail_errno("read the name of an open file");
+  path.resize(static_cast<std::size_t>(length));
+  return path;
+}
+
 Result<UniqueFd> reopen(BorrowedFd path_fd, int flags) {
   return open_file(fmt::format("/proc/self/fd/{}", path_fd.get()), flags);
 }

@@ -39,6 +39,13 @@ Result<UniqueFd> make_directories_confined(BorrowedFd root, const std::string& p
 Result<UniqueFd> open_confined_by_walk(BorrowedFd root, const std::string& path, Confine confine,
                                        int flags, unsigned mode = 0);
 
+// Where `path` leads within `root` ("/" to it), as an absolute path without symlinks. What isn't
+// there is taken as it is written, as `realpath -m` does: nothing is made.
+Result<std::string> resolve_in_root(BorrowedFd root, const std::string& path);
+
+// Where an open file lies, as the kernel tells it: of a detached mount, from its root on.
+Result<std::string> path_of(BorrowedFd fd);
+
 // An ordinary descriptor for what an O_PATH descriptor names.
 Result<UniqueFd> reopen(BorrowedFd path_fd, int flags);
 

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/size_text.h"
+#include "base/text.h"
 #include "client/flags.h"
 
 namespace holdfast::client {
@@ -25,16 +26,6 @@ bool is_address(std::string_view text) {
   std::string copy(text);
   return ::inet_pton(AF_INET, copy.c_str(), bytes) == 1 ||
          ::inet_pton(AF_INET6, copy.c_str(), bytes) == 1;
-}
-
-std::vector<std::string> split(std::string_view text, char separator) {
-  std::vector<std::string> parts;
-  while (true) {
-    auto at = text.find(separator);
-    parts.emplace_back(text.substr(0, at));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + 1);
-  }
 }
 
 bool is_device_mode(std::string_view text) {
