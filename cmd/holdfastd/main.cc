@@ -94,7 +94,8 @@ Status run(const DaemonOptions& options) {
                    Engine::open({.data_root = options.data_root,
                                  .exec_root = options.exec_root,
                                  .version = HOLDFAST_VERSION,
-                                 .labels = options.labels},
+                                 .labels = options.labels,
+                                 .bind_policy = options.bind_policy},
                                 {*store, *volumes, *images, *networks, *runtime, loop, requests}));
   ASSIGN_OR_RETURN(auto audit, http::AuditLog::open(options.data_root + "/audit.log", requests));
   http::ServerOptions server_options;

@@ -46,6 +46,8 @@ Result<AddressPool> parse_pool(const std::string& text) {
 struct Texts {
   std::string level;
   std::vector<std::string> pools;
+  std::vector<std::string> bind_roots;
+  bool binds_limited = false;  // also by an empty list
   bool debug = false;
 };
 
@@ -77,6 +79,9 @@ void declare(CLI::App& app, DaemonOptions& options, Texts& texts) {
                  "Range for new networks: base=172.30.0.0/16,size=24");
   app.add_option("--insecure-registry", options.insecure_registries,
                  "Registry to be spoken to without verified TLS");
+  app.add_option("--allowed-bind-root", texts.bind_roots,
+                 "Directory below which bind mounts must lie; may hold $HOME and $USER of the "
+                 "client's user (default: no limit)");
   app.add_option("--label", options.labels, "Label of this daemon, name=value");
   app.add_flag("--tlsverify", options.tls.verify,
                "Accept TCP clients with a certificate signed by the CA");
@@ -108,6 +113,8 @@ class ConfigFile {
     RETURN_IF_ERROR(flag("debug", "--debug", texts.debug));
     RETURN_IF_ERROR(list("hosts", "--host", options.hosts));
     RETURN_IF_ERROR(list("labels", "--label", options.labels));
+    texts.binds_limited = object_.if_contains("allowed-bind-roots") != nullptr;
+    RETURN_IF_ERROR(list("allowed-bind-roots", "--allowed-bind-root", texts.bind_roots));
     RETURN_IF_ERROR(
         list("insecure-registries", "--insecure-registry", options.insecure_registries));
     RETURN_IF_ERROR(take("mtu", "--mtu", [&](const json::Object& object) -> Status {
@@ -247,6 +254,9 @@ Result<ParsedOptions> parse_options(int argc, char** argv) {
   }
   if (options.mount_timeout < 1 || options.mount_timeout > 86400)
     return fail(Code::kInvalidArgument, "--mount-timeout takes 1 to 86400 seconds");
+  for (const auto& root : texts.bind_roots) RETURN_IF_ERROR(check_bind_root(root));
+  if (texts.binds_limited || !texts.bind_roots.empty())
+    options.bind_policy = BindPolicy(std::move(texts.bind_roots), options.config_file);
   if (options.hosts.empty()) options.hosts = {kDefaultHost};
   for (auto* path : {&options.data_root, &options.exec_root}) {
     if (!path->starts_with('/'))

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/mounts/bind_policy.h"
 #include "http/server.h"
 #include "network/networks.h"
 #include "storage/driver/plugin/plugin_options.h"
@@ -30,6 +31,7 @@ struct DaemonOptions {
   std::vector<std::string> insecure_registries;
   std::vector<std::string> labels;
   PluginOptions plugins;
+  BindPolicy bind_policy;
   http::TlsFiles tls;
 };
 

@@ -46,6 +46,10 @@ ContainerState state_from_json(const json::Object& object) {
   return state;
 }
 
+json::Value requester_json(const Requester& requester) {
+  return requester ? json::Value(static_cast<std::uint64_t>(*requester)) : json::Value();
+}
+
 }  // namespace
 
 std::string_view to_string(ContainerStatus status) {
@@ -157,6 +161,7 @@ std::string Container::to_record() const {
                                       {"HostConfig", data.host_config},
                                       {"Endpoints", std::move(endpoints)},
                                       {"Mounts", std::move(mounts)},
+                                      {"Requester", requester_json(data.requester)},
                                       {"State", state_to_json(data.state)},
                                       {"RestartCount", data.restart_count},
                                       {"ManuallyStopped", data.manually_stopped},
@@ -187,6 +192,8 @@ Result<ContainerPtr> Container::from_record(const std::string& key, const std::s
     if (!mount.is_object()) return damaged("a mount is no object");
     data.mounts.push_back(mount_from_json(mount.get_object()));
   }
+  if (const auto* uid = json::find(record, "Requester"); uid && uid->is_number())
+    data.requester = static_cast<uid_t>(json::int_or(record, "Requester"));
   data.state = state_from_json(json::object_or_empty(record, "State"));
   data.restart_count = static_cast<int>(json::int_or(record, "RestartCount"));
   data.manually_stopped = json::bool_or(record, "ManuallyStopped");

@@ -12,7 +12,8 @@
 #include "base/event_loop.h"
 #include "base/json.h"
 #include "base/typed_id.h"
-#include "engine/mounts/mount_plan.h"
+#include "engine/mounts/bind_policy.h"
+#include "engine/mounts/mount_point.h"
 #include "engine/operation_slot.h"
 #include "network/networks.h"
 
@@ -58,6 +59,7 @@ struct ContainerData {
   json::Object host_config;
   std::vector<Endpoint> endpoints;  // asked for; while running, what was given
   std::vector<MountPoint> mounts;
+  Requester requester;  // who made it: its binds are judged as theirs at each start
   ContainerState state;
   pid_t pid = 0;                     // of its init, as the host sees it, while running
   std::vector<PublishedPort> ports;  // while running

@@ -69,6 +69,25 @@ Result<std::vector<ContainerId>> ContainerFolders::ids() const {
   return ids_in(data_root_ + "/containers");
 }
 
+Result<ContainerFolders::Overlay> ContainerFolders::make_overlay(const ContainerId& id,
+                                                                 std::size_t number) const {
+  std::string place = fmt::format("{}/overlay/{}", folder(id), number);
+  RETURN_IF_ERROR(make_directories(folder(id) + "/overlay", 0700));
+  ASSIGN_OR_RETURN(auto parent, open_file(folder(id) + "/overlay", O_RDONLY | O_DIRECTORY));
+  RETURN_IF_ERROR(remove_tree(parent, std::to_string(number)));
+  RETURN_IF_ERROR(make_directories(place + "/upper", 0755));
+  RETURN_IF_ERROR(make_directories(place + "/work", 0700));
+  Overlay overlay;
+  ASSIGN_OR_RETURN(overlay.upper, open_file(place + "/upper", O_PATH | O_DIRECTORY));
+  ASSIGN_OR_RETURN(overlay.work, open_file(place + "/work", O_PATH | O_DIRECTORY));
+  return overlay;
+}
+
+Status ContainerFolders::remove_overlays(const ContainerId& id) const {
+  ASSIGN_OR_RETURN(auto directory, open_file(folder(id), O_RDONLY | O_DIRECTORY));
+  return remove_tree(directory, "overlay");
+}
+
 namespace {
 
 Result<std::vector<UniqueFd>> open_layers(const std::vector<std::string>& layers) {

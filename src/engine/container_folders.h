@@ -15,6 +15,7 @@ namespace holdfast {
 //                               work       overlayfs's workspace
 //                               log        stdout and stderr as conmon writes them
 //                               hosts resolv.conf hostname
+//                               overlay/<n>/upper, work   above a source mounted with O
 //   <data-root>/containers/.removed-<id>   on its way out; deleted at leisure, and at the next
 //   start
 //
@@ -39,6 +40,16 @@ class ContainerFolders {
   void sweep() const;
   // Ids of the folders that are there, for recovery.
   Result<std::vector<ContainerId>> ids() const;
+
+  // Empty directories for the writable layer above the source of mount number `number`, in place of
+  // those an earlier run left.
+  struct Overlay {
+    UniqueFd upper;
+    UniqueFd work;
+  };
+  Result<Overlay> make_overlay(const ContainerId& id, std::size_t number) const;
+  // Deletes them all. Missing is success.
+  Status remove_overlays(const ContainerId& id) const;
 
   // The root file system: the image's layers (topmost first) below the writable layer. `unsynced`
   // leaves syncing of the writable layer out, for containers that go with their exit.

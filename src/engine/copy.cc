@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "engine/engine_impl.h"
+#include "engine/mounts/mount_plan.h"
 #include "os/private_namespace.h"
 #include "os/safe_path.h"
 #include "storage/archive/create.h"
@@ -50,9 +51,12 @@ bool is_directory(BorrowedFd fd) {
 class StoppedRoot {
  public:
   StoppedRoot(Engine::Impl& impl, const Container& container)
-      : impl_(impl), container_(container), holder_("archive-" + container.id.str()) {
-    for (const auto& mount : container.view().mounts) {
-      if (mount.type != MountType::kTmpfs) mounts_.push_back(mount);
+      : impl_(impl),
+        container_(container),
+        data_(container.view()),
+        holder_("archive-" + container.id.str()) {
+    for (const auto& mount : data_.mounts) {
+      if (mount.has_source()) mounts_.push_back(mount);
     }
   }
   StoppedRoot(const StoppedRoot&) = delete;
@@ -72,7 +76,11 @@ class StoppedRoot {
     ASSIGN_OR_RETURN(auto layers, impl_.parts.images.layer_paths(container_.image));
     ASSIGN_OR_RETURN(auto root, impl_.folders.mount_root(container_.id, layers, false));
     root_ = std::make_unique<DetachedMount>(std::move(root));
-    ASSIGN_OR_RETURN(prepared_, impl_.mounts.prepare(mounts_, holder_));
+    ASSIGN_OR_RETURN(auto user, resolve_user(json::string_or(data_.config, "User"),
+                                             json::strings_or_empty(data_.host_config, "GroupAdd"),
+                                             root_->root()));
+    MountContext context{container_.id, holder_, data_.requester, root_->root(), user, false};
+    ASSIGN_OR_RETURN(prepared_, impl_.mounts.prepare(mounts_, context));
     return {};
   }
 
@@ -84,14 +92,14 @@ class StoppedRoot {
     ASSIGN_OR_RETURN(auto root, std::move(*root_).attach(folder, "", place));
     std::vector<MountGuard> guards;
     for (std::size_t i = 0; i < mounts_.size(); ++i) {
-      auto target = open_confined(root.root(), mounts_[i].target, Confine::kInRoot, O_PATH);
+      const std::string& place_inside = prepared_.mounts[i].target;
+      auto target = open_confined(root.root(), place_inside, Confine::kInRoot, O_PATH);
       if (!target && is_directory(prepared_.trees[i].root())) {
-        target = make_directories_confined(root.root(), mounts_[i].target, Confine::kInRoot);
+        target = make_directories_confined(root.root(), place_inside, Confine::kInRoot);
       }
       // The stub of a file is made when the container starts: there is nothing to see below it now.
       if (!target) continue;
-      ASSIGN_OR_RETURN(auto guard,
-                       std::move(prepared_.trees[i]).attach(*target, "", mounts_[i].target));
+      ASSIGN_OR_RETURN(auto guard, std::move(prepared_.trees[i]).attach(*target, "", place_inside));
       guards.push_back(std::move(guard));
     }
     auto status = work(root.root());
@@ -102,6 +110,7 @@ class StoppedRoot {
  private:
   Engine::Impl& impl_;
   const Container& container_;
+  const ContainerData data_;
   const HolderId holder_;
   std::vector<MountPoint> mounts_;
   std::unique_ptr<DetachedMount> root_;

@@ -3,6 +3,9 @@
 #include "base/random.h"
 #include "engine/container_config.h"
 #include "engine/engine_impl.h"
+#include "engine/mounts/first_use.h"
+#include "engine/mounts/glob_mounts.h"
+#include "engine/mounts/mount_plan.h"
 #include "engine/signals.h"
 #include "engine/volume_intent.h"
 #include "os/safe_path.h"
@@ -99,33 +102,32 @@ Status claim_volumes(std::vector<MountPoint>& mounts, VolumeClaims& claims) {
   return {};
 }
 
-// Network file systems often keep no owners.
-std::string owners_warning(const MountPoint& mount, std::uint64_t files) {
-  return fmt::format(
-      "volume \"{}\" (driver \"{}\") was filled from the image's {}, but its file system refused "
-      "to set the owner of {} of the files: they belong to whom it says",
-      mount.source, mount.driver, mount.target, files);
+Status check_source(Engine::Impl& impl, const MountPoint& mount, const Requester& requester) {
+  if (mount.type == MountType::kBind) return impl.mounts.check_bind_source(mount, requester);
+  if (mount.type == MountType::kVolume && !mount.create_source)
+    return impl.parts.volumes.get(VolumeName(mount.source)).map([](const VolumePtr&) {});
+  if (mount.type != MountType::kImage) return {};
+  auto found = impl.parts.images.resolve(mount.source);
+  if (found) return {};
+  // Not 404, which tells clients of a create that the container's own image is missing.
+  return invalid_mount_config("image", found.error().message);
 }
 
-// Copies what the image has at the target of each volume into it, where it is empty. A target that
-// is no directory in the image, or isn't there, leaves the volume as it is.
-Status fill_volumes(const std::vector<MountPoint>& mounts, BorrowedFd image_root, Volumes& volumes,
-                    std::vector<std::string>& warnings) {
-  for (const auto& mount : mounts) {
-    if (mount.type != MountType::kVolume || !mount.copy_image_data || !mount.subpath.empty())
-      continue;
-    // Resolved inside the image, whatever symlinks it holds.
-    auto source = open_confined(image_root, mount.target, Confine::kInRoot, O_RDONLY | O_DIRECTORY);
-    if (!source) continue;
-    auto filled = volumes.populate(VolumeName(mount.source), *source);
-    if (!filled) {
-      return tl::unexpected(std::move(filled).error().wrap(fmt::format(
-          "failed to copy the image's content at {} to volume {}", mount.target, mount.source)));
-    }
-    if (filled->owners_refused > 0)
-      warnings.push_back(owners_warning(mount, filled->owners_refused));
-  }
-  return {};
+// The mounts the request asks for, their sources looked at, nothing made yet.
+Result<std::vector<MountPoint>> plan_and_check_mounts(Engine::Impl& impl,
+                                                      const ContainerConfig& config,
+                                                      const ContainerRequest& request) {
+  PlanContext context;
+  context.mounts_of = [&](const std::string& name) -> Result<std::vector<MountPoint>> {
+    ASSIGN_OR_RETURN(auto other, impl.table.find(name));
+    return other->view().mounts;
+  };
+  // All versions from 1.24 on have two digits behind the point, or are older than 1.44.
+  context.read_only_top_only = request.api_version < "1.44";
+  ASSIGN_OR_RETURN(auto mounts, plan_mounts(config.config, config.host_config, context));
+  RETURN_IF_ERROR(expand_globs(mounts));
+  for (const auto& mount : mounts) RETURN_IF_ERROR(check_source(impl, mount, request.requester));
+  return mounts;
 }
 
 // The networks the container is to be on: the one of NetworkMode first, with what EndpointsConfig
@@ -240,19 +242,7 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
     if (!json::find(config.config, "ExposedPorts")) config.config["ExposedPorts"] = json::Object{};
     config.config["ExposedPorts"].get_object()[port.port.str()] = json::Object{};
   }
-  ASSIGN_OR_RETURN(auto mounts,
-                   plan_mounts(config.config, config.host_config,
-                               [&](const std::string& name) -> Result<std::vector<MountPoint>> {
-                                 ASSIGN_OR_RETURN(auto other, impl.table.find(name));
-                                 return other->view().mounts;
-                               }));
-  for (const auto& mount : mounts) {
-    if (mount.type == MountType::kBind) RETURN_IF_ERROR(MountExecutor::check_bind_source(mount));
-    if (mount.type == MountType::kImage) {
-      ASSIGN_OR_RETURN(auto mounted_image, impl.parts.images.resolve(mount.source));
-      (void)mounted_image;
-    }
-  }
+  ASSIGN_OR_RETURN(auto mounts, plan_and_check_mounts(impl, config, request));
 
   ContainerId id(random_hex(64));
   ASSIGN_OR_RETURN(auto name, impl.table.reserve_name(request.name, id));
@@ -273,8 +263,8 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   RETURN_IF_ERROR(claim_volumes(mounts, claims));
   ASSIGN_OR_RETURN(auto layers, impl.parts.images.layer_paths(image.id));
   ASSIGN_OR_RETURN(auto image_root, ImageRoot::open(layers));
-  std::vector<std::string> warnings;
-  RETURN_IF_ERROR(fill_volumes(mounts, image_root.fd(), impl.parts.volumes, warnings));
+  FirstUse first_use{impl.parts.volumes, impl.parts.store, impl.mounts};
+  ASSIGN_OR_RETURN(auto warnings, first_use.fill(mounts, image_root.fd(), request.requester));
   RETURN_IF_ERROR(impl.folders.create(id));
 
   ContainerData data;
@@ -283,6 +273,7 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   data.host_config = std::move(config.host_config);
   data.endpoints = std::move(endpoints);
   data.mounts = std::move(mounts);
+  data.requester = request.requester;
   auto container = std::make_shared<Container>(id, image.id, "linux", now(), std::move(data));
   if (auto added = impl.table.add(container, std::move(together)); !added) {
     (void)impl.folders.discard(id);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "engine/engine_impl.h"
+#include "engine/mounts/bind_fill.h"
 #include "engine/volume_intent.h"
 
 // Opening the engine: what the last daemon left is found out and put right before anything is
@@ -46,6 +47,7 @@ class Recovery {
     for (const auto& container : impl_.table.all()) take_over(container);
     if (!damaged_records_)
       RETURN_IF_ERROR(VolumeIntent::finish_all(impl_.parts.store, impl_.parts.volumes));
+    RETURN_IF_ERROR(BindFill::finish_all(impl_.parts.store));
     RETURN_IF_ERROR(impl_.parts.networks.restore(live_));
     return {};
   }
@@ -158,7 +160,7 @@ Engine::Impl::Impl(EngineOptions given_options, EngineParts given_parts)
       folders(options.data_root),
       table(parts.store),
       exits(parts.loop),
-      mounts(parts.volumes, parts.images) {}
+      mounts(parts.volumes, parts.images, folders, options.bind_policy) {}
 
 void Engine::Impl::in_background(std::function<void()> work) {
   {

@@ -33,7 +33,8 @@ struct EngineOptions {
   std::string exec_root;
   std::string version;
   std::vector<std::string> labels;  // of the daemon, "name=value"
-  bool live_restore = true;         // containers outlive a clean stop of the daemon, too
+  BindPolicy bind_policy;
+  bool live_restore = true;  // containers outlive a clean stop of the daemon, too
 };
 
 // What the engine is put together from; all of it outlives the engine.
@@ -51,6 +52,7 @@ struct ContainerRequest {
   std::string name;
   std::string platform;
   std::string api_version;  // "1.50"
+  Requester requester;
   json::Object body;
 };
 struct ContainerMade {

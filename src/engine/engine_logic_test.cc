@@ -5,6 +5,7 @@
 #include "engine/container_table.h"
 #include "engine/event_bus.h"
 #include "engine/inspect.h"
+#include "engine/mounts/mount_plan.h"
 #include "engine/signals.h"
 
 namespace holdfast {

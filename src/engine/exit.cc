@@ -111,7 +111,14 @@ void Engine::Impl::clean_up_after(const ContainerPtr& container) {
 
 void Engine::Impl::release_mounts(const Container& container) {
   const auto& id = container.id;
-  for (const auto& mount : container.view().mounts) {
+  ContainerData data = container.view();
+  bool overlays = std::any_of(data.mounts.begin(), data.mounts.end(),
+                              [](const MountPoint& mount) { return mount.overlay.has_value(); });
+  if (overlays) {
+    if (auto removed = folders.remove_overlays(id); !removed)
+      log::warn("container {}: {}", id, removed.error().message);
+  }
+  for (const auto& mount : data.mounts) {
     if (mount.type != MountType::kVolume) continue;
     VolumeName volume(mount.source);
     if (auto unmounted = parts.volumes.unmount(volume, holder_of(id)); !unmounted) {

@@ -90,7 +90,7 @@ json::Object mount_json(const MountPoint& mount, const VolumeMountpoint& mountpo
   out["Destination"] = mount.target;
   if (mount.type == MountType::kVolume)
     out["Driver"] = mount.driver.empty() ? "local" : mount.driver;
-  out["Mode"] = mount.mode.empty() && mount.type == MountType::kVolume ? "z" : mount.mode;
+  out["Mode"] = mount.mode;
   out["RW"] = !mount.read_only;
   out["Propagation"] = mount.propagation;
   return out;
@@ -111,7 +111,7 @@ json::Array mounts_json(const std::vector<MountPoint>& mounts,
                         const VolumeMountpoint& mountpoint_of) {
   json::Array out;
   for (const auto& mount : mounts) {
-    out.push_back(mount_json(mount, mountpoint_of));
+    if (mount.listed) out.push_back(mount_json(mount, mountpoint_of));
   }
   return out;
 }

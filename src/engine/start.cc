@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "engine/engine_impl.h"
+#include "engine/mounts/protected_paths.h"
 #include "engine/spec_builder.h"
 
 // Starting a container:
@@ -131,8 +132,10 @@ class Launch {
     };
     ASSIGN_OR_RETURN(request_.spec, build_spec(container_->id, data_, inputs));
     volumes_mounted_ = true;
-    ASSIGN_OR_RETURN(prepared_,
-                     impl_.mounts.prepare(data_.mounts, impl_.holder_of(container_->id)));
+    RETURN_IF_ERROR(check_root_directories(root_->root()));
+    MountContext mounts{container_->id, impl_.holder_of(container_->id), data_.requester,
+                        root_->root(), request_.spec.user};
+    ASSIGN_OR_RETURN(prepared_, impl_.mounts.prepare(data_.mounts, mounts));
     RETURN_IF_ERROR(add_own_files());
     RETURN_IF_ERROR(share_memory());
     request_.spec.namespaces.network.borrowed = shares_network(data_.host_config);

@@ -6,7 +6,9 @@
 namespace holdfast {
 namespace {
 
-std::string key_of(const ContainerId& container) { return "anonymous-volumes/" + container.str(); }
+constexpr std::string_view kPrefix = "anonymous-volumes/";
+
+std::string key_of(const ContainerId& container) { return std::string(kPrefix) + container.str(); }
 
 }  // namespace
 
@@ -21,6 +23,7 @@ Status VolumeIntent::finish_all(Store& store, Volumes& volumes) {
   ASSIGN_OR_RETURN(auto records, store.all(RecordKind::kIntent));
   Batch done;
   for (const auto& record : records) {
+    if (!record.key.starts_with(kPrefix)) continue;
     auto intent = json::parse_object(record.document);
     if (!intent) {
       log::error("intent {} is damaged: {}", record.key, intent.error().message);

@@ -1,20 +1,23 @@
 #include "engine/mounts/mount_executor.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 #include "base/file.h"
-#include "engine/container_folders.h"
+#include "engine/mounts/mount_ownership.h"
+#include "engine/mounts/mount_plan.h"
+#include "engine/mounts/protected_paths.h"
+#include "os/mountinfo.h"
+#include "os/private_namespace.h"
 #include "os/safe_path.h"
+#include "storage/copy/tree_copy.h"
 
 namespace holdfast {
 namespace {
-
-tl::unexpected<Error> source_missing(const MountPoint& mount) {
-  return fail(Code::kInvalidArgument,
-              "invalid mount config for type \"bind\": bind source path does not exist: {}",
-              mount.source);
-}
 
 // A sub-path is resolved beneath the volume: a symlink that leads out of it is an error, whoever
 // exchanges it when.
@@ -30,15 +33,19 @@ Result<UniqueFd> open_subpath(BorrowedFd root, const MountPoint& mount) {
               to_string(mount.type), mount.source);
 }
 
+// A mount can only give on what it gets: Docker's words for a source that shares nothing.
+Status check_propagation(BorrowedFd source, const MountPoint& mount) {
+  bool shared = mount.propagation.ends_with("shared");
+  bool slave = mount.propagation.ends_with("slave");
+  if (!shared && !slave) return {};
+  ASSIGN_OR_RETURN(auto entry, mount_of(source));
+  if (entry.peer_group != 0 || (slave && entry.master != 0)) return {};
+  return fail(Code::kInvalidArgument, "path {} is mounted on {} but it is not a shared{} mount",
+              mount.source, entry.target, slave ? " or slave" : "");
+}
+
 // Read-only reaches the mounts beneath, except where only the top was asked for.
-Status set_attributes(DetachedMount& tree, const MountPoint& mount) {
-  MountAttributes attributes;
-  if (mount.no_exec) attributes.no_exec = true;
-  if (mount.no_suid) attributes.no_suid = true;
-  if (mount.no_dev) attributes.no_dev = true;
-  attributes.recursive = true;
-  RETURN_IF_ERROR(tree.set(attributes));
-  if (!mount.read_only) return {};
+Status set_read_only(DetachedMount& tree, const MountPoint& mount) {
   MountAttributes read_only;
   read_only.read_only = true;
   read_only.recursive = mount.reach != ReadOnlyReach::kTopOnly;
@@ -48,69 +55,99 @@ Status set_attributes(DetachedMount& tree, const MountPoint& mount) {
   return tree.set(read_only);
 }
 
-std::vector<std::string> split_options(const std::string& text) {
-  std::vector<std::string> options;
-  std::size_t begin = 0;
-  while (begin < text.size()) {
-    auto end = std::min(text.find(',', begin), text.size());
-    if (end > begin) options.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return options;
+Status set_attributes(DetachedMount& tree, const MountPoint& mount) {
+  MountAttributes attributes;
+  attributes.no_exec = mount.no_exec;
+  attributes.no_suid = mount.no_suid;
+  attributes.no_dev = mount.no_dev;
+  attributes.recursive = true;
+  RETURN_IF_ERROR(tree.set(attributes));
+  return mount.read_only ? set_read_only(tree, mount) : Status{};
 }
 
-// tmpfs as Docker mounts it: noexec, nosuid and nodev unless the options say otherwise.
-ContainerMount tmpfs_mount(const MountPoint& mount) {
+bool has_key(const std::vector<std::string>& options, std::string_view key) {
+  return std::any_of(options.begin(), options.end(), [&](const std::string& option) {
+    return option.starts_with(key) && option.substr(key.size()).starts_with('=');
+  });
+}
+
+// A file system of the container's own. Noexec, nosuid and nodev unless the options say otherwise,
+// as Docker mounts a tmpfs.
+ContainerMount made_mount(const MountPoint& mount, const MountContext& context) {
   ContainerMount result;
   result.target = mount.target;
-  result.type = "tmpfs";
-  result.source = "tmpfs";
-  result.options = {"noexec", "nosuid", "nodev"};
-  for (auto& option : split_options(mount.tmpfs_options)) {
+  result.type = to_string(mount.type);
+  result.source = result.type;
+  if (mount.type == MountType::kDevpts)
+    result.options = {"nosuid", "noexec", "newinstance"};
+  else
+    result.options = {"noexec", "nosuid", "nodev"};
+  for (const auto& option : mount.options) {
     for (const char* base : {"exec", "suid", "dev"}) {
       if (option == base) std::erase(result.options, "no" + option);
     }
-    result.options.push_back(std::move(option));
+    result.options.push_back(option);
+  }
+  if (mount.type == MountType::kDevpts && !has_key(mount.options, "ptmxmode"))
+    result.options.emplace_back("ptmxmode=0666");
+  if (mount.type == MountType::kTmpfs && mount.change_owner) {
+    if (!has_key(mount.options, "uid"))
+      result.options.push_back(fmt::format("uid={}", context.user.uid));
+    if (!has_key(mount.options, "gid"))
+      result.options.push_back(fmt::format("gid={}", context.user.gid));
   }
   return result;
 }
 
+// The place asked for, as it is inside the container's root.
+Result<std::string> find_target(const MountPoint& mount, const MountContext& context) {
+  auto resolved = resolve_in_root(context.root, mount.target);
+  if (!resolved)
+    return tl::unexpected(
+        std::move(resolved).error().wrap(fmt::format("mount target \"{}\"", mount.target)));
+  MountPoint there;
+  there.type = mount.type;
+  there.anonymous = mount.anonymous;
+  there.target = *resolved;
+  auto allowed = check_mount_target(there);
+  if (!allowed) return invalid_mount_config(to_string(mount.type), allowed.error().message);
+  if (*resolved == "/")
+    return invalid_mount_config(to_string(mount.type),
+                                "invalid specification: destination can't be '/'");
+  return resolved;
+}
+
 }  // namespace
 
-Status MountExecutor::check_bind_source(const MountPoint& mount) {
-  struct stat status = {};
-  if (mount.create_source || ::stat(mount.source.c_str(), &status) == 0) return {};
-  if (errno == ENOENT || errno == ENOTDIR) return source_missing(mount);
-  return fail_errno("invalid mount config for type \"bind\": stat {}", mount.source);
+// --- sources ---
+
+Result<UniqueFd> MountExecutor::open_bind_source(const MountPoint& mount,
+                                                 const Requester& requester) const {
+  auto source = policy_.open(mount.source, mount.create_source, requester);
+  if (source) return source;
+  if (source.error().code == Code::kNotFound || source.error().code == Code::kPermissionDenied)
+    return tl::unexpected(Error{
+        source.error().code == Code::kNotFound ? Code::kInvalidArgument : Code::kPermissionDenied,
+        0, fmt::format("invalid mount config for type \"bind\": {}", source.error().message)});
+  return source;
 }
 
-Status MountExecutor::make_bind_source(const MountPoint& mount) {
-  struct stat status = {};
-  if (!mount.create_source || ::stat(mount.source.c_str(), &status) == 0) return {};
-  auto made = make_directories(mount.source, 0755);
-  if (made) return {};
-  return tl::unexpected(std::move(made).error().wrap(
-      fmt::format("error while creating mount source path '{}'", mount.source)));
+Status MountExecutor::check_bind_source(const MountPoint& mount, const Requester& requester) const {
+  MountPoint looked_at = mount;
+  looked_at.create_source = false;
+  auto source = open_bind_source(looked_at, requester);
+  if (source) return {};
+  // Made at the start, where the policy is asked again.
+  bool missing = source.error().code == Code::kInvalidArgument;
+  if (mount.create_source && missing) return {};
+  return tl::unexpected(std::move(source).error());
 }
 
-Result<DetachedMount> MountExecutor::clone_bind(const MountPoint& mount) const {
-  RETURN_IF_ERROR(make_bind_source(mount));
-  // Symlinks of the host's path are the administrator's own and followed, here and only once: what
-  // is opened is mounted.
-  auto source = open_file(mount.source, O_PATH);
-  if (!source && (source.error().sys_errno == ENOENT || source.error().sys_errno == ENOTDIR))
-    return source_missing(mount);
-  if (!source)
-    return tl::unexpected(std::move(source).error().wrap("invalid mount config for type \"bind\""));
-  return DetachedMount::clone(*source, "", mount.recursive);
-}
-
-Result<DetachedMount> MountExecutor::clone_volume(const MountPoint& mount,
-                                                  const HolderId& holder) const {
+Result<UniqueFd> MountExecutor::open_volume_source(const MountPoint& mount,
+                                                   const HolderId& holder) const {
   ASSIGN_OR_RETURN(auto mounted, volumes_.mount(VolumeName(mount.source), holder));
-  if (mount.subpath.empty()) return DetachedMount::clone(mounted.root, "", true);
-  ASSIGN_OR_RETURN(auto fd, open_subpath(mounted.root, mount));
-  return DetachedMount::clone(fd, "", true);
+  if (mount.subpath.empty()) return std::move(mounted.root);
+  return open_subpath(mounted.root, mount);
 }
 
 Result<DetachedMount> MountExecutor::clone_image(const MountPoint& mount) const {
@@ -118,48 +155,94 @@ Result<DetachedMount> MountExecutor::clone_image(const MountPoint& mount) const 
   ASSIGN_OR_RETURN(auto layers, images_.layer_paths(id));
   ASSIGN_OR_RETURN(auto root, ImageRoot::open(layers));
   if (mount.subpath.empty()) return std::move(root).take();
-  // A piece of an overlay cannot be cloned from a mount that hangs nowhere; with a single layer it
-  // is a directory of the host.
-  if (layers.size() > 1) {
-    return fail(Code::kNotImplemented,
-                "image-subpath of an image with several layers is not supported");
+  ASSIGN_OR_RETURN(auto tree, std::move(root).take());
+  // Only of what hangs in a tree can a piece be cloned: this one hangs for a moment, where nobody
+  // else sees it.
+  Result<DetachedMount> piece = fail(Code::kInternal, "image mount");
+  RETURN_IF_ERROR(run_in_private_mount_namespace([&]() -> Status {
+    ASSIGN_OR_RETURN(auto place, open_file("/", O_PATH | O_DIRECTORY));
+    ASSIGN_OR_RETURN(auto guard, std::move(tree).attach(place, "", "/"));
+    ASSIGN_OR_RETURN(auto fd, open_subpath(guard.root(), mount));
+    piece = DetachedMount::clone(fd, "", false);
+    return {};
+  }));
+  return piece;
+}
+
+Result<DetachedMount> MountExecutor::overlay(const MountPoint& mount, BorrowedFd source,
+                                             const MountContext& context,
+                                             std::size_t number) const {
+  UniqueFd upper, work;
+  if (mount.overlay->upper.empty()) {
+    ASSIGN_OR_RETURN(auto place, folders_.make_overlay(context.container, number));
+    upper = std::move(place.upper);
+    work = std::move(place.work);
+    RETURN_IF_ERROR(copy_attributes(source, upper));  // the overlay's root is the upper one
+  } else {
+    MountPoint kept;
+    kept.type = MountType::kBind;
+    kept.source = mount.overlay->upper;
+    ASSIGN_OR_RETURN(upper, open_bind_source(kept, context.requester));
+    kept.source = mount.overlay->work;
+    ASSIGN_OR_RETURN(work, open_bind_source(kept, context.requester));
   }
-  ASSIGN_OR_RETURN(auto fd, open_subpath(root.fd(), mount));
-  return DetachedMount::clone(fd, "", false);
+  OverlayParts parts;
+  parts.lower = {source};
+  parts.upper = upper;
+  parts.work = work;
+  auto mounted = mount_overlay(parts);
+  if (mounted) return mounted;
+  return tl::unexpected(
+      std::move(mounted).error().wrap(fmt::format("overlay of \"{}\" (O)", mount.source)));
 }
 
 Result<DetachedMount> MountExecutor::clone_source(const MountPoint& mount,
-                                                  const HolderId& holder) const {
-  switch (mount.type) {
-    case MountType::kBind:
-      return clone_bind(mount);
-    case MountType::kVolume:
-      return clone_volume(mount, holder);
-    case MountType::kImage:
-      return clone_image(mount);
-    case MountType::kTmpfs:
-      break;
+                                                  const MountContext& context,
+                                                  std::size_t number) const {
+  if (mount.type == MountType::kImage) return clone_image(mount);
+  bool bind = mount.type == MountType::kBind;
+  auto opened =
+      bind ? open_bind_source(mount, context.requester) : open_volume_source(mount, context.holder);
+  ASSIGN_OR_RETURN(auto source, std::move(opened));
+  if (bind && mount.target == "/proc") {
+    if (auto proc = check_proc_source(source); !proc)
+      return invalid_mount_config("bind", proc.error().message);
   }
-  return fail(Code::kInternal, "mount type {} has no source", to_string(mount.type));
+  RETURN_IF_ERROR(check_propagation(source, mount));
+  if (context.changes_disk)
+    RETURN_IF_ERROR(change_source(source, mount, context.user, context.container));
+  if (mount.overlay) return overlay(mount, source, context, number);
+  ASSIGN_OR_RETURN(auto tree, DetachedMount::clone(source, "", mount.recursive));
+  if (mount.id_map) RETURN_IF_ERROR(map_ids(tree, source, mount, context.user));
+  return tree;
+}
+
+// --- all of them ---
+
+Result<ContainerMount> MountExecutor::prepare_one(const MountPoint& mount,
+                                                  const MountContext& context,
+                                                  PreparedMounts& prepared) const {
+  ASSIGN_OR_RETURN(auto target, find_target(mount, context));
+  MountPoint placed = mount;
+  placed.target = target;
+  if (!mount.has_source()) return made_mount(placed, context);
+  ASSIGN_OR_RETURN(auto tree, clone_source(placed, context, prepared.mounts.size()));
+  RETURN_IF_ERROR(set_attributes(tree, mount));
+  prepared.trees.push_back(std::move(tree));
+  ContainerMount entry;
+  entry.target = target;
+  entry.source = mount.source;  // for the words of a failure
+  entry.options = {mount.propagation.empty() ? "rprivate" : mount.propagation};
+  entry.tree = prepared.trees.back().root();
+  return entry;
 }
 
 Result<PreparedMounts> MountExecutor::prepare(const std::vector<MountPoint>& plan,
-                                              const HolderId& holder) const {
+                                              const MountContext& context) const {
   PreparedMounts prepared;
   prepared.trees.reserve(plan.size());  // the mounts borrow their descriptors, which must not move
   for (const auto& mount : plan) {
-    if (mount.type == MountType::kTmpfs) {
-      prepared.mounts.push_back(tmpfs_mount(mount));
-      continue;
-    }
-    ASSIGN_OR_RETURN(auto tree, clone_source(mount, holder));
-    RETURN_IF_ERROR(set_attributes(tree, mount));
-    prepared.trees.push_back(std::move(tree));
-    ContainerMount entry;
-    entry.target = mount.target;
-    entry.source = mount.source;  // for the words of a failure
-    entry.options = {mount.propagation.empty() ? "rprivate" : mount.propagation};
-    entry.tree = prepared.trees.back().root();
+    ASSIGN_OR_RETURN(auto entry, prepare_one(mount, context, prepared));
     prepared.mounts.push_back(std::move(entry));
   }
   return prepared;

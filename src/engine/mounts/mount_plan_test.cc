@@ -13,7 +13,7 @@ json::Object object(std::string_view text) { return *json::parse_object(text); }
 
 Result<std::vector<MountPoint>> plan(std::string_view config, std::string_view host_config,
                                      const MountsOfContainer& mounts_of = no_containers) {
-  return plan_mounts(object(config), object(host_config), mounts_of);
+  return plan_mounts(object(config), object(host_config), {mounts_of, false});
 }
 
 std::string message(const Result<MountPoint>& result) {
@@ -65,21 +65,35 @@ TEST(BindSpec, RefusesInDockersWords) {
             "invalid volume specification: '/a:/..': ");
 }
 
-// Every option alone is taken where it means something; two of one group never are.
-TEST(BindSpec, OptionsOnceAGroup) {
-  for (const char* option :
-       {"ro",        "rw",         "rro",    "z",       "Z",     "nocopy", "copy",
-        "private",   "rprivate",   "shared", "rshared", "slave", "rslave", "cached",
-        "delegated", "consistent", "bind",   "rbind",   "exec",  "noexec", "suid",
-        "nosuid",    "dev",        "nodev",  "nocreate"}) {
-    EXPECT_TRUE(parse_bind_spec(fmt::format("/a:/b:{}", option), "")) << option;
-  }
-  for (const char* options : {"ro,rw", "z,Z", "shared,rslave", "cached,delegated", "ro,ro",
-                              "noexec,exec", "", "ro,", "bogus"}) {
-    EXPECT_EQ(message(parse_bind_spec(fmt::format("/a:/b:{}", options), "")),
-              fmt::format("invalid mode: {}", options));
-  }
-  EXPECT_FALSE(parse_bind_spec("data:/b:rshared", ""));
+TEST(BindSpec, AModeIsNoTarget) {
+  EXPECT_EQ(message(parse_bind_spec("/d:ro", "")), "invalid volume specification: '/d:ro'");
+  EXPECT_EQ(message(parse_bind_spec("/d:O,upperdir=/u,workdir=/w", "")),
+            "invalid volume specification: '/d:O,upperdir=/u,workdir=/w'");
+}
+
+TEST(BindSpec, OptionsOfTheOtherKindAreRefusedInDockersWords) {
+  EXPECT_EQ(message(parse_bind_spec("/a:/d:nocopy", "")),
+            "invalid volume specification: '/a:/d:nocopy': invalid mount config for type "
+            "\"bind\": field VolumeOptions must not be specified");
+  EXPECT_EQ(message(parse_bind_spec("v:/d:rshared", "")),
+            "invalid volume specification: 'v:/d:rshared': invalid mount config for type "
+            "\"volume\": field BindOptions must not be specified");
+}
+
+TEST(BindSpec, SaysWhatIsWrongWithAMode) {
+  EXPECT_EQ(message(parse_bind_spec("/a:/b:ro,rw", "")),
+            "invalid mode: ro,rw: options \"ro\" and \"rw\" contradict");
+  EXPECT_EQ(message(parse_bind_spec("/a:/b:bogus", "")),
+            "invalid mode: bogus: unknown option \"bogus\"");
+  EXPECT_EQ(message(parse_bind_spec("/a:/b:", "")), "invalid mode: : an option is empty");
+}
+
+TEST(BindSpec, RefusesWhatIsLongerThanAPathMayBe) {
+  EXPECT_NE(message(parse_bind_spec("v:/" + std::string(256, 'x'), "")), "");
+  EXPECT_NE(message(parse_bind_spec("/" + std::string(256, 'x') + ":/d", "")), "");
+  std::string deep;
+  for (int i = 0; i < 1100; ++i) deep += "/abc";
+  EXPECT_NE(message(parse_bind_spec("v:" + deep, "")), "");
 }
 
 TEST(PlanMounts, RefusesADuplicateWhateverFieldItComesFrom) {
@@ -120,8 +134,7 @@ TEST(PlanMounts, VolumesFromIsOverriddenAndMayBeReadOnly) {
   EXPECT_FALSE((*mounts)[0].copy_image_data);
   EXPECT_EQ((*mounts)[1].source, "mine");
   EXPECT_FALSE((*mounts)[1].read_only);
-  EXPECT_EQ(message(plan("{}", R"({"VolumesFrom":["box:nonsense"]})")),
-            "invalid mode for volumes-from: nonsense");
+  EXPECT_EQ(message(plan("{}", R"({"VolumesFrom":["box:nonsense"]})")), "invalid mode: nonsense");
   EXPECT_EQ(message(plan("{}", R"({"VolumesFrom":["gone"]})")), "No such container: gone");
 }
 
@@ -158,16 +171,93 @@ TEST(PlanMounts, TmpfsOptionsCannotSmuggleOthersIn) {
       "{}",
       R"({"Mounts":[{"Type":"tmpfs","Target":"/d","TmpfsOptions":{"SizeBytes":1048576,"Mode":1023}}]})");
   ASSERT_TRUE(mounts);
-  EXPECT_EQ((*mounts)[0].tmpfs_options, "mode=1777,size=1048576");
+  EXPECT_EQ((*mounts)[0].options, (std::vector<std::string>{"mode=1777", "size=1048576"}));
   EXPECT_FALSE(plan(
       "{}",
       R"({"Mounts":[{"Type":"tmpfs","Target":"/d","TmpfsOptions":{"Options":[["uid","0,suid"]]}}]})"));
 }
 
+TEST(PlanMounts, OurOwnFieldTakesTheWordsOfV) {
+  auto mounts = plan("{}", R"({"Mounts":[{"Type":"bind","Source":"/a","Target":"/d",
+      "Options":["noexec","idmap=uids=0-1000-1"]},{"Type":"devpts","Target":"/p",
+      "Options":["mode=0600"]}]})");
+  ASSERT_TRUE(mounts) << message(mounts);
+  EXPECT_EQ((*mounts)[0].no_exec, true);
+  EXPECT_EQ((*mounts)[0].propagation, "rprivate");
+  EXPECT_EQ((*mounts)[0].mode, "noexec,idmap=uids=0-1000-1");
+  EXPECT_EQ((*mounts)[1].options, std::vector<std::string>{"mode=0600"});
+  EXPECT_EQ(
+      message(plan("{}", R"({"Mounts":[{"Type":"bind","Source":"/a","Target":"/d",
+      "Options":["nocopy"]}]})")),
+      "invalid mount config for type \"bind\": option \"nocopy\" means nothing for a mount of "
+      "type bind");
+}
+
+TEST(PlanMounts, AnonymousVolumesAreNotReadOnly) {
+  EXPECT_EQ(message(plan("{}", R"({"Mounts":[{"Type":"volume","Target":"/d","ReadOnly":true}]})")),
+            "invalid mount config for type \"volume\": must not set ReadOnly mode when using "
+            "anonymous volumes");
+}
+
+TEST(PlanMounts, OldClientsGetReadOnlyAtTheTopAlone) {
+  json::Object host_config = object(R"({"Binds":["/a:/d:ro","/a:/e:rro"]})");
+  auto mounts = plan_mounts({}, host_config, {no_containers, true});
+  ASSERT_TRUE(mounts);
+  EXPECT_EQ((*mounts)[0].reach, ReadOnlyReach::kTopOnly);
+  EXPECT_EQ((*mounts)[1].reach, ReadOnlyReach::kForced);
+}
+
+TEST(PlanMounts, ProcAndWhatAnImageDeclaresInSysAreOutOfBounds) {
+  EXPECT_EQ(message(plan(R"({"Volumes":{"/proc":{}}})", "{}")),
+            "invalid mount config for type \"volume\": \"/proc\" cannot be mounted because it is "
+            "inside /proc");
+  EXPECT_EQ(
+      message(plan(R"({"Volumes":{"/sys/kernel":{}}})", "{}")),
+      "invalid mount config for type \"volume\": \"/sys/kernel\" cannot be mounted because it "
+      "is inside /sys");
+  EXPECT_NE(message(plan("{}", R"({"Tmpfs":{"/proc/self":""}})")), "");
+  EXPECT_NE(message(plan("{}", R"({"Binds":["/a:/x/../proc/1"]})")), "");
+  EXPECT_NE(message(plan("{}", R"({"Binds":["v:/proc"]})")), "");
+  EXPECT_TRUE(plan("{}", R"({"Binds":["/a:/proc/meminfo:ro","/sys/fs/cgroup:/sys/fs/cgroup"]})"));
+  EXPECT_TRUE(plan("{}", R"({"Binds":["/a:/process"]})"));
+}
+
+TEST(PlanMounts, WhatTmpfsAsksForIsNotListedNorInherited) {
+  auto mounts = plan("{}", R"({"Tmpfs":{"/t":"size=64MiB,ro,rw"}})");
+  ASSERT_TRUE(mounts);
+  EXPECT_FALSE((*mounts)[0].listed);
+  EXPECT_EQ((*mounts)[0].options, (std::vector<std::string>{"size=67108864", "rw"}));
+  EXPECT_EQ(message(plan("{}", R"({"Tmpfs":{"/t":"size=1m,bar=2"}})")),
+            "invalid tmpfs option [\"bar\" \"2\"]");
+  EXPECT_EQ(message(plan("{}", R"({"Tmpfs":{"/":""}})")),
+            "invalid specification: destination can't be '/'");
+}
+
 TEST(MountPoint, RecordRoundTrip) {
-  auto mount = *parse_bind_spec("/a:/b:ro,rslave,noexec", "");
-  auto again = mount_from_json(to_json(mount));
-  EXPECT_EQ(to_json(again), to_json(mount));
+  for (const char* spec :
+       {"/a:/b:ro,rslave,noexec,Z", "/a:/b:O,upperdir=/u,workdir=/w,dev",
+        "v:/b:idmap=uids=@0-5-1#7-9-2;gids=@1-1-1", "v:/b:idmap", "v:/b:U,bind"}) {
+    auto mount = parse_bind_spec(spec, "");
+    ASSERT_TRUE(mount) << message(mount);
+    auto again = mount_from_json(to_json(*mount));
+    EXPECT_EQ(to_json(again), to_json(*mount)) << spec;
+    EXPECT_EQ(again.id_map, mount->id_map) << spec;
+    EXPECT_EQ(again.overlay, mount->overlay) << spec;
+    EXPECT_EQ(again.no_exec, mount->no_exec) << spec;
+  }
+}
+
+// A record as 0.1 wrote it.
+TEST(MountPoint, ReadsRecordsOfVersion01) {
+  auto mount = mount_from_json(object(
+      R"({"Type":"tmpfs","Target":"/d","Source":"","Driver":"","Mode":"","Propagation":"",
+      "ReadOnly":false,"Reach":0,"Recursive":true,"CreateSource":false,"CopyImageData":false,
+      "Anonymous":false,"NoExec":false,"NoSuid":true,"NoDev":false,"Subpath":"",
+      "TmpfsOptions":"size=64k,exec","VolumeLabels":{},"VolumeOptions":{}})"));
+  EXPECT_EQ(mount.options, (std::vector<std::string>{"size=64k", "exec"}));
+  EXPECT_EQ(mount.no_exec, std::nullopt);
+  EXPECT_EQ(mount.no_suid, true);
+  EXPECT_TRUE(mount.listed);
 }
 
 }  // namespace

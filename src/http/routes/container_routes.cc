@@ -24,6 +24,7 @@ Result<Reply> create(Engine& engine, const Request& request) {
   wanted.name = request.query.get("name");
   wanted.platform = request.query.get("platform");
   wanted.api_version = to_string(request.version);
+  wanted.requester = request.peer.uid;
   ASSIGN_OR_RETURN(wanted.body, json_body(request));
   ASSIGN_OR_RETURN(auto made, engine.create(wanted));
   return Reply::json(

@@ -51,7 +51,8 @@ Result<bool> is_empty(BorrowedFd directory) {
   }
 }
 
-Result<TreeCopyTotals> begin_directory_fill(BorrowedFd root, BorrowedFd source, const std::string& id) {
+Result<TreeCopyTotals> begin_directory_fill(BorrowedFd root, BorrowedFd source,
+                                            const std::string& id) {
   std::string filling = kFilling + id, filled = kFilled + id;
   if (::mkdirat(root.get(), filling.c_str(), 0700) != 0) return fail_errno("mkdir \"{}\"", filling);
   ASSIGN_OR_RETURN(auto target, open_directory(root, filling.c_str()));

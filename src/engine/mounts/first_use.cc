@@ -1,0 +1,56 @@
+#include "engine/mounts/first_use.h"
+
+#include <fcntl.h>
+
+#include "engine/mounts/bind_fill.h"
+#include "os/safe_path.h"
+
+namespace holdfast {
+namespace {
+
+// Network file systems often keep no owners.
+std::string owners_warning(const MountPoint& mount, std::uint64_t files) {
+  std::string driver = mount.driver.empty() ? "" : fmt::format(" (driver \"{}\")", mount.driver);
+  return fmt::format(
+      "{} \"{}\"{} was filled from the image's {}, but its file system refused to set the owner of "
+      "{} of the files: they belong to whom it says",
+      mount.type == MountType::kVolume ? "volume" : "directory", mount.source, driver, mount.target,
+      files);
+}
+
+}  // namespace
+
+Result<std::uint64_t> FirstUse::fill_volume(const MountPoint& mount, BorrowedFd content) {
+  ASSIGN_OR_RETURN(auto filled, volumes_.populate(VolumeName(mount.source), content));
+  return filled.owners_refused;
+}
+
+Result<std::uint64_t> FirstUse::fill_bind(const MountPoint& mount, BorrowedFd content,
+                                          const Requester& requester) {
+  ASSIGN_OR_RETURN(auto source, executor_.open_bind_source(mount, requester));
+  ASSIGN_OR_RETURN(auto directory, reopen(source, O_RDONLY | O_DIRECTORY));
+  ASSIGN_OR_RETURN(auto path, path_of(source));
+  return BindFill::fill(store_, directory, path, content);
+}
+
+Result<std::vector<std::string>> FirstUse::fill(const std::vector<MountPoint>& mounts,
+                                                BorrowedFd image_root, const Requester& requester) {
+  std::vector<std::string> warnings;
+  for (const auto& mount : mounts) {
+    if (!mount.copy_image_data || !mount.subpath.empty()) continue;
+    // Resolved inside the image, whatever symlinks it holds.
+    auto content =
+        open_confined(image_root, mount.target, Confine::kInRoot, O_RDONLY | O_DIRECTORY);
+    if (!content) continue;
+    bool volume = mount.type == MountType::kVolume;
+    auto refused = volume ? fill_volume(mount, *content) : fill_bind(mount, *content, requester);
+    if (!refused)
+      return tl::unexpected(std::move(refused).error().wrap(
+          fmt::format("failed to copy the image's content at {} to {}{}", mount.target,
+                      volume ? "volume " : "", mount.source)));
+    if (*refused > 0) warnings.push_back(owners_warning(mount, *refused));
+  }
+  return warnings;
+}
+
+}  // namespace holdfast
