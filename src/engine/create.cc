@@ -104,13 +104,14 @@ Status claim_volumes(std::vector<MountPoint>& mounts, VolumeClaims& claims) {
 
 Status check_source(Engine::Impl& impl, const MountPoint& mount, const Requester& requester) {
   if (mount.type == MountType::kBind) return impl.mounts.check_bind_source(mount, requester);
-  if (mount.type == MountType::kVolume && !mount.create_source)
-    return impl.parts.volumes.get(VolumeName(mount.source)).map([](const VolumePtr&) {});
-  if (mount.type != MountType::kImage) return {};
-  auto found = impl.parts.images.resolve(mount.source);
+  Status found;
+  if (mount.type == MountType::kImage)
+    found = impl.parts.images.resolve(mount.source).map([](const ImageId&) {});
+  else if (mount.type == MountType::kVolume && !mount.create_source)
+    found = impl.parts.volumes.get(VolumeName(mount.source)).map([](const VolumePtr&) {});
   if (found) return {};
   // Not 404, which tells clients of a create that the container's own image is missing.
-  return invalid_mount_config("image", found.error().message);
+  return invalid_mount_config(to_string(mount.type), found.error().message);
 }
 
 // The mounts the request asks for, their sources looked at, nothing made yet.

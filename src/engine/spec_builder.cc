@@ -198,6 +198,8 @@ Result<ContainerSpec> build_spec(const ContainerId& id, const ContainerData& dat
   spec.annotations = json::string_map_or_empty(host_config, "Annotations");
   // A bind that propagates needs a root that doesn't cut it off.
   for (const auto& mount : data.mounts) {
+    if (mount.propagation.ends_with("unbindable") && spec.root_propagation.empty())
+      spec.root_propagation = "private";
     if (mount.propagation.ends_with("shared")) spec.root_propagation = "rshared";
     if (mount.propagation.ends_with("slave") && spec.root_propagation.empty())
       spec.root_propagation = "rslave";

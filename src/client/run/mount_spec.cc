@@ -130,10 +130,73 @@ Status apply_tmpfs(const MountField& field, json::Object& mount) {
   return {};
 }
 
+// Keys beyond Docker's: Podman's, and the options of -v. They go into our own field Options as
+// words.
+enum class WordValue { kSwitch, kOptional, kRequired };
+struct WordKey {
+  std::string_view key;  // in lower case, as all keys are compared
+  std::string_view word;
+  WordValue value = WordValue::kSwitch;
+};
+constexpr WordKey kWordKeys[] = {
+    {"u", "U"},
+    {"chown", "chown"},
+    {"idmap", "idmap", WordValue::kOptional},
+    {"o", "O"},
+    {"upperdir", "upperdir", WordValue::kRequired},
+    {"workdir", "workdir", WordValue::kRequired},
+    {"copy", "copy"},
+    {"nocreate", "nocreate"},
+    {"rro", "rro"},
+    {"exec", "exec"},
+    {"noexec", "noexec"},
+    {"suid", "suid"},
+    {"nosuid", "nosuid"},
+    {"dev", "dev"},
+    {"nodev", "nodev"},
+    {"uid", "uid", WordValue::kRequired},
+    {"gid", "gid", WordValue::kRequired},
+    {"mode", "mode", WordValue::kRequired},
+    {"max", "max", WordValue::kRequired},
+};
+
+const WordKey* word_key(std::string_view key) {
+  auto found = std::find_if(std::begin(kWordKeys), std::end(kWordKeys),
+                            [&](const WordKey& known) { return known.key == key; });
+  return found == std::end(kWordKeys) ? nullptr : found;
+}
+
+void add_word(json::Object& mount, std::string word) {
+  json::Value& options = mount["Options"];
+  if (!options.is_array()) options.emplace_array();
+  options.get_array().push_back(json::Value(std::move(word)));
+}
+
+Status apply_word(const WordKey& key, const MountField& field, json::Object& mount) {
+  std::string word(key.word);
+  if (key.value == WordValue::kSwitch) {
+    ASSIGN_OR_RETURN(bool wanted, parse_switch(field));
+    if (wanted) add_word(mount, std::move(word));
+    return {};
+  }
+  add_word(mount, field.has_value ? word + "=" + field.value : word);
+  return {};
+}
+
+Status apply_relabel(const MountField& field, json::Object& mount) {
+  if (field.value != "shared" && field.value != "private")
+    return fail(Code::kInvalidArgument,
+                "invalid value for relabel: {} (must be \"shared\" or \"private\")", field.value);
+  add_word(mount, field.value == "shared" ? "z" : "Z");
+  return {};
+}
+
 Status apply(const MountField& field, json::Object& mount) {
   const std::string& key = field.key;
+  const WordKey* word = word_key(key);
   bool is_switch = key == "readonly" || key == "ro" || key == "volume-nocopy" ||
-                   key == "bind-nonrecursive" || key == "bind-create-src";
+                   key == "bind-nonrecursive" || key == "bind-create-src" ||
+                   (word && word->value != WordValue::kRequired);
   if (!field.has_value && !is_switch)
     return fail(Code::kInvalidArgument, "invalid field '{}' must be a key=value pair", field.text);
   if (key == "type") {
@@ -159,6 +222,10 @@ Status apply(const MountField& field, json::Object& mount) {
     options_of(mount, "ImageOptions")["Subpath"] = field.value;
   } else if (key == "tmpfs-size" || key == "tmpfs-mode") {
     return apply_tmpfs(field, mount);
+  } else if (key == "relabel") {
+    return apply_relabel(field, mount);
+  } else if (word) {
+    return apply_word(*word, field, mount);
   } else {
     return fail(Code::kInvalidArgument, "unexpected key '{}' in '{}'", key, field.text);
   }
@@ -172,7 +239,8 @@ Status check_mix(const json::Object& mount) {
   };
   for (auto [member, owner] : {Group{"VolumeOptions", "volume"}, Group{"ImageOptions", "image"},
                                Group{"BindOptions", "bind"}, Group{"TmpfsOptions", "tmpfs"}}) {
-    if (json::find(mount, member) && type != owner)
+    bool fits = type == owner || (owner == "bind" && type == "glob");
+    if (json::find(mount, member) && !fits)
       return fail(Code::kInvalidArgument, "cannot mix '{}-*' options with mount type '{}'", owner,
                   type);
   }
@@ -212,7 +280,8 @@ Result<json::Object> parse_mount_spec(std::string_view text) {
   }
   if (json::string_or(mount, "Type").empty())
     return fail(Code::kInvalidArgument, "type is required");
-  if (json::string_or(mount, "Target").empty())
+  bool free_target = json::string_or(mount, "Type") == "glob";
+  if (json::string_or(mount, "Target").empty() && !free_target)
     return fail(Code::kInvalidArgument, "target is required");
   RETURN_IF_ERROR(check_mix(mount));
   return mount;

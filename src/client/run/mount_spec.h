@@ -8,7 +8,9 @@
 namespace holdfast::client {
 
 // --mount type=…,src=…,dst=…,… as an entry of HostConfig.Mounts. Relative sources that begin with a
-// dot are taken from the working directory. kInvalidArgument in Docker's words.
+// dot are taken from the working directory. Beside Docker's keys it takes Podman's (U, chown,
+// idmap, relabel, uid, gid, mode, max) and the options of -v (noexec, O, copy, …), which go into
+// Options. kInvalidArgument in Docker's words.
 Result<json::Object> parse_mount_spec(std::string_view text);
 
 // What -v NAME:/path, /host:/path or /path goes into: HostConfig.Binds, or Config.Volumes for an

@@ -36,6 +36,19 @@ TEST(MountSpec, KnowsTheOptionsOfEachType) {
             R"({"Type":"image","Source":"i","Target":"/d","ImageOptions":{"Subpath":"p"}})");
 }
 
+TEST(MountSpec, TakesPodmansKeysAsWords) {
+  EXPECT_EQ(mount("type=bind,src=/h,dst=/d,U=true,idmap,noexec,relabel=private"),
+            R"({"Type":"bind","Source":"/h","Target":"/d","Options":["U","idmap","noexec","Z"]})");
+  EXPECT_EQ(mount("type=bind,src=/h,dst=/d,idmap=uids=0-1-1,nodev=false"),
+            R"({"Type":"bind","Source":"/h","Target":"/d","Options":["idmap=uids=0-1-1"]})");
+  EXPECT_EQ(mount("type=devpts,dst=/d,mode=0620,max=3"),
+            R"({"Type":"devpts","Target":"/d","Options":["mode=0620","max=3"]})");
+  EXPECT_EQ(mount("type=glob,src=/h/*"), R"({"Type":"glob","Source":"/h/*"})");
+  EXPECT_EQ(mount("dst=/d,relabel=z"),
+            "invalid value for relabel: z (must be \"shared\" or \"private\")");
+  EXPECT_EQ(mount("dst=/d,upperdir"), "invalid field 'upperdir' must be a key=value pair");
+}
+
 TEST(MountSpec, RefusesInDockersWords) {
   EXPECT_EQ(mount(""), "value is empty");
   EXPECT_EQ(mount("type=volume"), "target is required");
