@@ -13,9 +13,9 @@ namespace holdfast {
 class BindFill {
  public:
   // Copies `content` into `directory`, which lies at `path` on the host, if that is empty. Durable
-  // on return. True if it was filled.
-  static Result<bool> fill(Store& store, BorrowedFd directory, const std::string& path,
-                           BorrowedFd content);
+  // on return. Returns how many owners its file system refused to set.
+  static Result<std::uint64_t> fill(Store& store, BorrowedFd directory, const std::string& path,
+                                    BorrowedFd content);
 
   // For recovery: what was under way. A directory that is gone since is forgotten.
   static Status finish_all(Store& store);
