@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -15,13 +17,16 @@ namespace holdfast {
 
 // Carries volume records into the Store after the fact. The sidecar and the directory are what
 // makes a volume durable; the Store's table is the index that spares reading them all at start, and
-// recovery mends it where it lags. So many changes share one commit, and none waits for it.
-// Thread-safe; owned by Volumes.
+// recovery mends it where it lags. So many changes share one commit, none waits for it, and commits
+// keep a distance: their syncs would slow down those that somebody waits for. Changes are committed
+// in the order they came. Thread-safe; owned by Volumes.
 class RecordIndex {
  public:
   RecordIndex(Store& store, ThreadPool& pool) : store_(store), pool_(pool) {}
 
   void put(std::string name, std::string document);
+  // For what is nice to have: committed with the next other change, or after some seconds.
+  void put_at_leisure(std::string name, std::string document);
   // `committed` runs once the erasure is durable.
   void erase(std::string name, std::function<void()> committed);
 
@@ -33,21 +38,30 @@ class RecordIndex {
   std::optional<Error> failure() const;
 
  private:
+  using Moment = std::chrono::steady_clock::time_point;
+  static constexpr Moment kAtOnce = Moment::min();
+
   struct Change {
     std::string name;
     std::optional<std::string> document;  // nullopt: erase
     std::function<void()> committed;
   };
-  void queue(Change change);
+  void queue(Change change, Moment due);
   void commit_queued();
+  bool commit_now(std::unique_lock<std::mutex>& lock);
 
   Store& store_;
   ThreadPool& pool_;
   mutable std::mutex mutex_;  // guards what follows
-  std::condition_variable idle_;
+  std::condition_variable hurry_;
+  std::condition_variable settled_;
   std::vector<Change> changes_;
-  bool committing_ = false;
-  Status last_;
+  Moment due_ = Moment::max();   // when the queued changes are to be committed
+  Moment last_ = Moment::min();  // end of the last commit
+  std::uint64_t queued_ = 0;     // changes ever queued, and committed
+  std::uint64_t committed_ = 0;
+  bool working_ = false;
+  Status status_;  // of the last commit
   std::optional<Error> failure_;
 };
 
