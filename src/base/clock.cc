@@ -142,8 +142,12 @@ std::optional<Time> parse_rfc3339(std::string_view text) { return parse_date_tim
 std::optional<Time> parse_moment(std::string_view text, Time reference) {
   if (auto time = parse_date_time(text, true)) return time;
   if (auto time = parse_unix(text)) return time;
-  if (auto duration = parse_go_duration(text)) return reference - *duration;
-  return std::nullopt;
+  auto duration = parse_go_duration(text);
+  std::int64_t then = 0;
+  if (!duration ||
+      __builtin_sub_overflow(reference.time_since_epoch().count(), duration->count(), &then))
+    return std::nullopt;
+  return Time{nanoseconds(then)};
 }
 
 std::optional<nanoseconds> parse_go_duration(std::string_view text) {

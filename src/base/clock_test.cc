@@ -41,6 +41,8 @@ TEST(Clock, MomentsAsDockersFiltersTakeThem) {
   EXPECT_EQ(parse_moment("1234.5", reference), Time{nanoseconds(1'234'500'000'000)});
   EXPECT_EQ(to_rfc3339(*parse_moment("2026-01-02", reference)), "2026-01-02T00:00:00Z");
   EXPECT_FALSE(parse_moment("yesterday", reference));
+  // Wrapped around it would be a moment of the past.
+  EXPECT_FALSE(parse_moment("-2555555h", Time{seconds(2'000'000'000)}));
 }
 
 }  // namespace
