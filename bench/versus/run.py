@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/lib"))
 
 import namespace  # noqa: E402
+import volume_measures  # noqa: E402
 from client import Client  # noqa: E402
 from engine import Engine  # noqa: E402
 from images import Images, Registry  # noqa: E402
@@ -216,6 +217,16 @@ MEASURES = [
      first_use),
     (Measure("ready-1000", "start to first answer with 1,000 volumes", "ms", limit=50),
      ready_with_volumes),
+    (Measure("volume-create", "volume create, durable, one client", "ms", ratio=1 / 3),
+     volume_measures.create_rate(1, milliseconds)),
+    (Measure("volume-create-16", "volume create, durable, 16 clients at once", "ms", ratio=1 / 3),
+     volume_measures.create_rate(16, milliseconds)),
+    (Measure("volume-ls", "GET /volumes with 10,000 volumes", "ms", ratio=1 / 3),
+     volume_measures.list_many(milliseconds)),
+    (Measure("volume-prune", "prune of 5,000 volumes", "ms", ratio=1 / 3),
+     volume_measures.prune_many(milliseconds)),
+    (Measure("ready-16000", "start to first answer with 16,000 volumes", "ms", limit=300),
+     volume_measures.ready_with(16_000, ready_after)),
     (Measure("after-kill", "kill -9 to answering with 50 containers taken over", "ms", limit=500),
      after_kill),
     (Measure("idle-streams", "threads added by 1,000 idle events and logs -f", "", limit=10),
