@@ -47,6 +47,26 @@ Result<Object> parse_object(std::string_view text) {
 
 std::string serialize(const Value& value) { return boost::json::serialize(value); }
 
+void append_quoted(std::string& out, std::string_view text) {
+  auto plain = [](char c) {
+    return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\';
+  };
+  out += '"';
+  while (true) {
+    auto end = std::find_if_not(text.begin(), text.end(), plain);
+    out.append(text.begin(), end);
+    if (end == text.end()) break;
+    if (*end == '"' || *end == '\\') {
+      out += '\\';
+      out += *end;
+    } else {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(*end));
+    }
+    text.remove_prefix(static_cast<std::size_t>(end - text.begin()) + 1);
+  }
+  out += '"';
+}
+
 const Value* find(const Object& object, std::string_view key) {
   const Value* value = object.if_contains(key);
   if (!value) {

@@ -22,6 +22,10 @@ Result<Object> parse_object(std::string_view text);
 
 std::string serialize(const Value& value);
 
+// A string as JSON writes it, quotes included, at the end of `out`: for text that is built by hand
+// because there is a lot of it.
+void append_quoted(std::string& out, std::string_view text);
+
 // The member `key`, or nullptr when it is absent or null. Keys match exactly, then without regard
 // to case as Go's decoder does.
 const Value* find(const Object& object, std::string_view key);

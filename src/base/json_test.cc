@@ -27,5 +27,15 @@ TEST(Json, ReadsMembersOrDefaults) {
   EXPECT_FALSE(get_strings(object, "M"));
 }
 
+TEST(Json, QuotesTextAsADocumentHasIt) {
+  std::string text("a \"b\" \\ \n\t\x01 ä \x7f/");
+  std::string quoted = "before ";
+  append_quoted(quoted, text);
+  EXPECT_EQ(quoted.substr(0, 7), "before ");
+  auto parsed = parse(quoted.substr(7));
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(std::string(parsed->get_string()), text);
+}
+
 }  // namespace
 }  // namespace holdfast::json

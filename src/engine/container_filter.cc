@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <regex>
 
 #include "engine/mounts/mount_plan.h"
 
@@ -40,19 +39,9 @@ Status check(const std::string& key, const std::string& value) {
   return {};
 }
 
-// Docker matches names as regular expressions, with or without the leading slash. A pattern that is
-// none is looked for as it stands. std::regex is bounded by the length of names.
-bool matches_name(const std::string& name, const std::string& pattern) {
-  if (pattern.size() > 256) return false;
-  bool plain = pattern.find_first_of("^$.*+?()[]{}|\\") == std::string::npos;
-  if (plain) return ("/" + name).find(pattern) != std::string::npos;
-  // std::regex reports a malformed pattern by throwing: the one seam in this file.
-  try {
-    std::regex expression(pattern);
-    return std::regex_search(name, expression) || std::regex_search("/" + name, expression);
-  } catch (const std::regex_error&) {
-    return name.find(pattern) != std::string::npos;
-  }
+// Docker matches a container's name with or without its leading slash.
+bool matches_name(const std::string& name, const NamePattern& pattern) {
+  return pattern.matches(name) || pattern.matches("/" + name);
 }
 
 bool matches_volume(const ContainerData& data, const std::string& wanted) {
@@ -125,6 +114,7 @@ Result<ContainerFilter> ContainerFilter::parse(
   filter.context_ = std::move(context);
   for (const auto& [key, value] : filters) {
     RETURN_IF_ERROR(check(key, value));
+    if (key == "name") filter.names_.emplace(value, NamePattern(value));
     if (key == "ancestor") filter.ancestors_[value] = filter.context_.ancestors(value);
     if (key == "network") {
       if (auto id = filter.context_.network(value)) filter.networks_[value] = *id;
@@ -140,7 +130,7 @@ Result<ContainerFilter> ContainerFilter::parse(
 bool ContainerFilter::matches_key(const std::string& key, const std::string& value,
                                   const Container& container, const ContainerData& data) const {
   if (key == "id") return container.id.str().starts_with(value);
-  if (key == "name") return matches_name(data.name, value);
+  if (key == "name") return matches_name(data.name, names_.at(value));
   if (key == "status") return value == to_string(data.state.status);
   if (key == "exited") {
     return std::to_string(data.state.exit_code) == value && !data.state.running() &&

@@ -7,6 +7,7 @@
 
 #include "engine/container.h"
 #include "engine/container_table.h"
+#include "engine/name_pattern.h"
 
 namespace holdfast {
 
@@ -37,6 +38,7 @@ class ContainerFilter {
 
   std::multimap<std::string, std::string> filters_;
   FilterContext context_;
+  std::map<std::string, NamePattern> names_;
   std::map<std::string, std::vector<ImageId>> ancestors_;
   std::map<std::string, NetworkId> networks_;
   Time before_;

@@ -190,7 +190,7 @@ class Engine {
 
   // --- volumes (volumes.cc): Docker's JSON ---
   Result<json::Object> create_volume(const json::Object& body);
-  Result<json::Object> list_volumes(const FilterMap& filters) const;
+  Result<std::string> list_volumes(const FilterMap& filters) const;  // as text: there may be many
   Result<json::Object> inspect_volume(const std::string& name) const;
   Status remove_volume(const std::string& name, bool force);
   Result<json::Object> prune_volumes(const FilterMap& filters, const std::string& api_version);

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "engine/engine_impl.h"
+#include "engine/volume_json.h"
 #include "os/cgroup.h"
 #include "storage/copy/tree_size.h"
 
@@ -272,18 +273,19 @@ Result<json::Object> Engine::disk_usage(const std::vector<std::string>& types) c
     ASSIGN_OR_RETURN(out["Containers"], list(options));
   }
   if (wants(types, "volume")) {
-    ASSIGN_OR_RETURN(auto volumes, list_volumes({}));
-    auto& list = volumes["Volumes"].get_array();
+    json::Array list;
     // One budget for all of them: what isn't known by then is -1, and known the next time.
     auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    for (auto& volume : list) {
-      auto& object = volume.get_object();
-      VolumeName name(json::string_or(object, "Name"));
+    auto all = impl.parts.volumes.list_all();
+    for (const auto& [volume, holders] : all.volumes) {
       auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
           deadline - std::chrono::steady_clock::now());
-      auto size = impl.parts.volumes.size(name, std::max(left, std::chrono::milliseconds(0)));
-      object["UsageData"] = json::Object{{"Size", size ? static_cast<std::int64_t>(*size) : -1},
-                                         {"RefCount", impl.parts.volumes.holders(name).size()}};
+      auto size =
+          impl.parts.volumes.size(volume->name, std::max(left, std::chrono::milliseconds(0)));
+      json::Object entry = volume_json(*volume, all.scope_of(*volume));
+      entry["UsageData"] = json::Object{{"Size", size ? static_cast<std::int64_t>(*size) : -1},
+                                        {"RefCount", holders}};
+      list.push_back(std::move(entry));
     }
     out["Volumes"] = std::move(list);
   }

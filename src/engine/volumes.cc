@@ -1,105 +1,27 @@
-#include <algorithm>
-
-#include "engine/container_filter.h"
 #include "engine/engine_impl.h"
+#include "engine/volume_filter.h"
+#include "engine/volume_json.h"
 
 namespace holdfast {
 namespace {
 
-json::Object volume_json(const Volume& volume, const std::string& scope = "local") {
-  json::Object out{
-      {"CreatedAt", to_rfc3339(Time(std::chrono::floor<std::chrono::seconds>(volume.created)))},
-      {"Driver", volume.driver},
-      {"Labels",
-       volume.labels.empty() ? json::Value() : json::Value(json::from_string_map(volume.labels))},
-      {"Mountpoint", volume.mountpoint},
-      {"Name", volume.name.str()},
-      {"Options",
-       volume.options.empty() ? json::Value() : json::Value(json::from_string_map(volume.options))},
-      {"Scope", scope}};
-  return out;
+// "container \"db\" (running)"; a holder that is no container yet is one that is being made.
+std::string holder_text(const ContainerTable& table, const HolderId& holder) {
+  auto container = table.find(holder.str());
+  if (!container || (*container)->id.str() != holder.str()) return "a container being created";
+  auto data = (*container)->view();
+  return fmt::format("container \"{}\" ({})", data.name, to_string(data.state.status));
 }
 
-bool truthy(const std::string& value) {
-  return value == "1" || value == "true" || value == "True" || value == "TRUE" || value == "t";
+// Docker's words have the ids alone, and stay in front for those who read them by program.
+Error with_holders_named(Error error, const ContainerTable& table,
+                         const std::vector<HolderId>& holders) {
+  std::string text;
+  for (const auto& holder : holders)
+    text += (text.empty() ? "" : ", ") + holder_text(table, holder);
+  if (!text.empty()) error.message += ": " + text;
+  return error;
 }
-bool falsy(const std::string& value) {
-  return value == "0" || value == "false" || value == "False" || value == "FALSE" || value == "f";
-}
-
-Status check_boolean(const std::string& key, const std::string& value) {
-  if (truthy(value) || falsy(value)) return {};
-  return fail(Code::kInvalidArgument, "invalid filter '{}={}'", key, value);
-}
-
-// The filters of GET /volumes.
-class VolumeFilter {
- public:
-  static Result<VolumeFilter> parse(const FilterMap& filters) {
-    static const std::set<std::string> kKeys = {"dangling", "name", "driver", "label"};
-    for (const auto& [key, value] : filters) {
-      if (!kKeys.contains(key)) return fail(Code::kInvalidArgument, "invalid filter '{}'", key);
-      if (key == "dangling") RETURN_IF_ERROR(check_boolean(key, value));
-    }
-    VolumeFilter filter;
-    filter.filters_ = filters;
-    return filter;
-  }
-
-  bool matches(const Volume& volume, bool in_use) const {
-    json::Object labels = json::from_string_map(volume.labels);
-    for (auto key = filters_.begin(); key != filters_.end();
-         key = filters_.upper_bound(key->first)) {
-      auto [first, last] = filters_.equal_range(key->first);
-      auto one = [&](const auto& entry) {
-        if (entry.first == "dangling") return truthy(entry.second) != in_use;
-        if (entry.first == "driver") return volume.driver == entry.second;
-        if (entry.first == "label") return has_label(labels, entry.second);
-        return volume.name.str().find(entry.second) != std::string::npos;
-      };
-      bool matched =
-          key->first == "label" ? std::all_of(first, last, one) : std::any_of(first, last, one);
-      if (!matched) return false;
-    }
-    return true;
-  }
-
- private:
-  FilterMap filters_;
-};
-
-// The filters of POST /volumes/prune: label, label!, all. Before API 1.42 named volumes went by
-// default.
-class VolumePruneFilter {
- public:
-  static Result<VolumePruneFilter> parse(const FilterMap& filters, const std::string& api_version) {
-    VolumePruneFilter filter;
-    filter.all_ = api_version.size() == 4 && api_version < "1.42";
-    for (const auto& [key, value] : filters) {
-      if (key == "all") {
-        RETURN_IF_ERROR(check_boolean(key, value));
-        filter.all_ = truthy(value);
-      } else if (key == "label" || key == "label!") {
-        filter.labels_.emplace(key, value);
-      } else {
-        return fail(Code::kInvalidArgument, "invalid filter '{}'", key);
-      }
-    }
-    return filter;
-  }
-
-  bool operator()(const Volume& volume) const {
-    if (!all_ && !volume.anonymous()) return false;
-    json::Object labels = json::from_string_map(volume.labels);
-    return std::all_of(labels_.begin(), labels_.end(), [&](const auto& entry) {
-      return has_label(labels, entry.second) == (entry.first == "label");
-    });
-  }
-
- private:
-  FilterMap labels_;
-  bool all_ = false;
-};
 
 }  // namespace
 
@@ -121,21 +43,23 @@ Result<json::Object> Engine::create_volume(const json::Object& body) {
   return volume_json(*created.volume);
 }
 
-Result<json::Object> Engine::list_volumes(const FilterMap& filters) const {
+Result<std::string> Engine::list_volumes(const FilterMap& filters) const {
+  constexpr std::size_t kUsualSize = 256;
   auto& volumes = impl_->parts.volumes;
-  ASSIGN_OR_RETURN(auto filter, VolumeFilter::parse(filters));
+  ASSIGN_OR_RETURN(auto filter, VolumeFilter::for_listing(filters, volumes));
   auto all = volumes.list_all();
-  json::Array list;
-  for (const auto& volume : all.volumes) {
-    bool in_use = filters.contains("dangling") && !volumes.holders(volume->name).empty();
-    if (!filter.matches(*volume, in_use)) continue;
-    auto scope = all.scopes.find(volume->driver);
-    list.push_back(volume_json(*volume, scope == all.scopes.end() ? "local" : scope->second));
+  std::string text = "{\"Volumes\":[";
+  text.reserve(all.volumes.size() * kUsualSize);
+  for (const auto& [volume, holders] : all.volumes) {
+    const auto& scope = all.scope_of(*volume);
+    if (!filter.matches(*volume, holders > 0, scope)) continue;
+    if (text.back() == '}') text += ',';
+    append_volume_json(text, *volume, scope);
   }
-  return json::Object{
-      {"Volumes", std::move(list)},
-      {"Warnings",
-       all.warnings.empty() ? json::Value() : json::Value(json::from_strings(all.warnings))}};
+  text += "],\"Warnings\":";
+  text += all.warnings.empty() ? "null" : json::serialize(json::from_strings(all.warnings));
+  text += "}\n";
+  return text;
 }
 
 Result<json::Object> Engine::inspect_volume(const std::string& name) const {
@@ -152,6 +76,10 @@ Status Engine::remove_volume(const std::string& name, bool force) {
   auto volume = impl.parts.volumes.get(VolumeName(name));
   auto removed = impl.parts.volumes.remove(VolumeName(name), force);
   if (!removed && force && removed.error().code == Code::kNotFound) return {};
+  if (!removed && removed.error().code == Code::kConflict) {
+    return tl::unexpected(with_holders_named(std::move(removed).error(), impl.table,
+                                             impl.parts.volumes.holders(VolumeName(name))));
+  }
   RETURN_IF_ERROR(removed);
   impl.publish_volume("destroy", VolumeName(name),
                       {{"driver", volume ? (*volume)->driver : "local"}});
@@ -161,8 +89,11 @@ Status Engine::remove_volume(const std::string& name, bool force) {
 Result<json::Object> Engine::prune_volumes(const FilterMap& filters,
                                            const std::string& api_version) {
   auto& impl = *impl_;
-  ASSIGN_OR_RETURN(auto wanted, VolumePruneFilter::parse(filters, api_version));
-  ASSIGN_OR_RETURN(auto pruned, impl.parts.volumes.prune(wanted));
+  ASSIGN_OR_RETURN(auto filter,
+                   VolumeFilter::for_pruning(filters, api_version, impl.parts.volumes));
+  ASSIGN_OR_RETURN(auto pruned, impl.parts.volumes.prune([&](const Volume& volume) {
+    return filter.matches(volume, false, "local");
+  }));
   json::Array deleted;
   for (const auto& volume : pruned.removed) {
     deleted.push_back(json::Value(volume->name.str()));

@@ -18,7 +18,7 @@ void add_volume_routes(Router& router, Engine& engine) {
   router.add_simple("GET", "/volumes", [&engine](const Request& request) -> Result<Reply> {
     ASSIGN_OR_RETURN(auto filters, filters_of(request));
     ASSIGN_OR_RETURN(auto volumes, engine.list_volumes(filters));
-    return Reply::json(volumes);
+    return Reply::bytes(std::move(volumes), "application/json");
   });
   router.add_simple("POST", "/volumes/create", [&engine](const Request& request) -> Result<Reply> {
     ASSIGN_OR_RETURN(auto body, optional_json_body(request));

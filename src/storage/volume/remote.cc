@@ -20,7 +20,9 @@ VolumePtr unrecorded(const std::string& driver, const PluginVolume& theirs) {
   return std::make_shared<const Volume>(std::move(volume));
 }
 
-bool by_name(const VolumePtr& a, const VolumePtr& b) { return a->name < b->name; }
+bool by_name(const Volumes::Listed& a, const Volumes::Listed& b) {
+  return a.volume->name < b.volume->name;
+}
 
 // A wait that ends early when the daemon stops.
 void pause(const Cancellation& stopping, std::chrono::milliseconds time) {
@@ -206,10 +208,16 @@ void Volumes::start_background() {
 
 void Volumes::interrupt() { impl_->drivers.plugins().interrupt(); }
 
+const std::string& Volumes::Listing::scope_of(const Volume& volume) const {
+  static const std::string kLocal = "local";
+  auto found = scopes.find(volume.driver);
+  return found == scopes.end() ? kLocal : found->second;
+}
+
 Volumes::Listing Volumes::list_all() {
-  Listing all{list(), {}, {}};
+  Listing all{list_with_holders(), {}, {}};
   auto& ours = all.volumes;
-  std::vector<VolumePtr> more;
+  std::vector<Listed> more;
   for (auto& listing : impl_->drivers.plugins().list()) {
     all.scopes[listing.driver] = listing.scope;
     if (!listing.problem.empty())
@@ -217,26 +225,26 @@ Volumes::Listing Volumes::list_all() {
     std::set<std::string> theirs;
     for (const auto& volume : listing.volumes) {
       theirs.insert(volume.name);
-      auto shown = unrecorded(listing.driver, volume);
+      Listed shown{unrecorded(listing.driver, volume)};
       auto found = std::lower_bound(ours.begin(), ours.end(), shown, by_name);
-      if (found == ours.end() || (*found)->name != shown->name) {
+      if (found == ours.end() || found->volume->name != shown.volume->name) {
         more.push_back(std::move(shown));
-      } else if ((*found)->driver == listing.driver && !volume.mountpoint.empty()) {
-        Volume seen = **found;
+      } else if (found->volume->driver == listing.driver && !volume.mountpoint.empty()) {
+        Volume seen = *found->volume;
         seen.mountpoint = volume.mountpoint;
-        *found = std::make_shared<const Volume>(std::move(seen));
+        found->volume = std::make_shared<const Volume>(std::move(seen));
       }
     }
     if (!listing.complete) continue;
-    std::erase_if(ours, [&](const VolumePtr& volume) {
-      return volume->driver == listing.driver && !theirs.contains(volume->name.str()) &&
-             holders(volume->name).empty();
+    std::erase_if(ours, [&](const Listed& one) {
+      return one.volume->driver == listing.driver && !theirs.contains(one.volume->name.str()) &&
+             one.holders == 0;
     });
   }
   if (more.empty()) return all;
   ours.insert(ours.end(), more.begin(), more.end());
   std::stable_sort(ours.begin(), ours.end(), by_name);
-  auto same = [](const VolumePtr& a, const VolumePtr& b) { return a->name == b->name; };
+  auto same = [](const Listed& a, const Listed& b) { return a.volume->name == b.volume->name; };
   ours.erase(std::unique(ours.begin(), ours.end(), same), ours.end());
   return all;
 }

@@ -4,11 +4,9 @@
 namespace holdfast {
 namespace {
 
-std::string join(const std::set<HolderId>& holders, const std::set<HolderId>& mounters) {
-  auto all = holders;
-  all.insert(mounters.begin(), mounters.end());
+std::string join(const std::set<HolderId>& holders) {
   std::string text;
-  for (const auto& holder : all) text += (text.empty() ? "" : ", ") + holder.str();
+  for (const auto& holder : holders) text += (text.empty() ? "" : ", ") + holder.str();
   return text;
 }
 
@@ -27,8 +25,7 @@ Result<VolumePtr> Volumes::Impl::begin_removal(const VolumeName& name) {
                 "still starting",
                 name);
   if (entry.in_use())
-    return fail(Code::kConflict, "remove {}: volume is in use - [{}]", name,
-                join(entry.holders, entry.mounters));
+    return fail(Code::kConflict, "remove {}: volume is in use - [{}]", name, join(entry.users()));
   entry.going = true;
   return entry.volume;
 }

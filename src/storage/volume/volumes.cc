@@ -23,6 +23,14 @@ Volume new_volume(const VolumeSpec& spec) {
   return volume;
 }
 
+// "size=1g, type=tmpfs"; "none" where there are none.
+std::string options_text(const std::map<std::string, std::string>& options) {
+  std::string text;
+  for (const auto& [key, value] : options)
+    text += fmt::format("{}{}={}", text.empty() ? "" : ", ", key, value);
+  return text.empty() ? "none" : text;
+}
+
 }  // namespace
 
 tl::unexpected<Error> about(const char* verb, const std::string& name, const Error& error) {
@@ -74,6 +82,14 @@ Result<Volumes::Created> Volumes::Impl::existing(const VolumeSpec& spec,
   if (!spec.driver.empty() && spec.driver != entry.volume->driver)
     return fail(Code::kConflict, "driver '{}' already has volume '{}': volume name must be unique",
                 entry.volume->driver, spec.name);
+  const auto& options = entry.volume->options;
+  // What a plugin's own volume was made with is not known here.
+  bool unknown = options.empty() && is_remote(*entry.volume);
+  if (!spec.options.empty() && spec.options != options && !unknown)
+    return fail(Code::kConflict,
+                "a volume of that name exists with other options: it has {}, asked for was {}; "
+                "leave the options out to use it as it is, or remove it first",
+                options_text(options), options_text(spec.options));
   if (holder) entry.holders.insert(*holder);
   return Volumes::Created{entry.volume, true};
 }
@@ -206,6 +222,19 @@ std::vector<VolumePtr> Volumes::list() const {
   return volumes;
 }
 
+std::vector<Volumes::Listed> Volumes::list_with_holders() const {
+  std::vector<Listed> listed;
+  std::lock_guard lock(impl_->mutex);
+  listed.reserve(impl_->entries.size());
+  for (const auto& [name, entry] : impl_->entries) {
+    if (!entry.volume || entry.going) continue;
+    // Whoever has it mounted holds it, too, but for moments of a start or an end.
+    std::size_t holders = entry.mounters.empty() ? entry.holders.size() : entry.users().size();
+    listed.push_back({entry.volume, holders});
+  }
+  return listed;
+}
+
 // --- holders ---
 
 Status Volumes::hold(const VolumeName& name, const HolderId& holder) {
@@ -229,8 +258,7 @@ std::vector<HolderId> Volumes::holders(const VolumeName& name) const {
   std::lock_guard lock(impl_->mutex);
   auto found = impl_->entries.find(name.str());
   if (found == impl_->entries.end()) return {};
-  auto all = found->second.holders;
-  all.insert(found->second.mounters.begin(), found->second.mounters.end());
+  auto all = found->second.users();
   return {all.begin(), all.end()};
 }
 

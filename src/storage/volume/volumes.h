@@ -57,25 +57,35 @@ class Volumes {
   struct Created {
     VolumePtr volume;
     bool existed;  // a volume of that name and driver was there, on record or only at its plugin;
-                   // its options and labels are unchanged
+                   // its labels are unchanged
   };
   // Durable on return; of many at once for one name, one creates. With `holder`, the volume is held
   // from the first moment, so that no prune comes between. Errors are Docker's: kInvalidArgument
   // (name, options), kConflict (another driver has the name), kNotFound (no such driver). A name
-  // without a driver is looked for at the plugins, too.
+  // without a driver is looked for at the plugins, too. Beyond Docker, which would hand out the old
+  // volume as if it were the one asked for: kConflict where options were asked for and the volume
+  // has others.
   Result<Created> create(const VolumeSpec& spec, const std::optional<HolderId>& holder = {});
 
   // What is on record. kNotFound: `get data: no such volume`.
   Result<VolumePtr> get(const VolumeName& name) const;
   std::vector<VolumePtr> list() const;  // ordered by name
+  // The same, with how many hold each: all of one moment.
+  struct Listed {
+    VolumePtr volume;
+    std::size_t holders = 0;
+  };
+  std::vector<Listed> list_with_holders() const;
 
   // The same with what plugins say: volumes of theirs that are not on record, and none that they
   // have no more (unless somebody holds it). A plugin that doesn't answer in a moment is left to
   // answer later: its volumes on record are listed, and those it had when it was last heard.
   struct Listing {
-    std::vector<VolumePtr> volumes;             // ordered by name
+    std::vector<Listed> volumes;                // ordered by name
     std::map<std::string, std::string> scopes;  // of drivers that are not "local"
     std::vector<std::string> warnings;          // of plugins that were not heard
+
+    const std::string& scope_of(const Volume& volume) const;
   };
   Listing list_all();
   // One volume, on record or not, and what its driver says of it.

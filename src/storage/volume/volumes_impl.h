@@ -31,6 +31,11 @@ struct VolumeEntry {
   bool measuring = false;
 
   bool in_use() const { return !holders.empty() || !mounters.empty(); }
+  std::set<HolderId> users() const {
+    auto all = holders;
+    all.insert(mounters.begin(), mounters.end());
+    return all;
+  }
 };
 
 struct Volumes::Impl {

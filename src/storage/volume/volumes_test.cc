@@ -111,6 +111,37 @@ TEST_F(VolumesTest, CreatingAgainIsSuccessAndChangesNothing) {
   EXPECT_EQ(again->volume, first);
 }
 
+// dockerd hands out the old volume as if it had the options asked for.
+TEST_F(VolumesTest, CreatingAgainWithOtherOptionsIsAConflictThatSaysWhich) {
+  VolumeSpec spec{"data", "", {{"type", "tmpfs"}, {"device", "x"}}, {}};
+  ASSERT_TRUE(volumes_->create(spec));
+  EXPECT_TRUE(volumes_->create(spec)->existed);
+  EXPECT_TRUE(volumes_->create({"data", "", {}, {}})->existed);
+  spec.options["o"] = "size=1m";
+  auto conflict = volumes_->create(spec);
+  ASSERT_FALSE(conflict);
+  EXPECT_EQ(conflict.error().code, Code::kConflict);
+  EXPECT_EQ(conflict.error().message,
+            "create data: a volume of that name exists with other options: it has device=x, "
+            "type=tmpfs, asked for was device=x, o=size=1m, type=tmpfs; leave the options out to "
+            "use it as it is, or remove it first");
+  make("plain");
+  spec.name = "plain";
+  EXPECT_NE(message_of(spec).find("it has none, asked for was device=x"), std::string::npos);
+}
+
+TEST_F(VolumesTest, ListsWhoHoldsHowMany) {
+  make("data");
+  make("other");
+  ASSERT_TRUE(volumes_->hold(kData, kHolder));
+  ASSERT_TRUE(volumes_->mount(kData, kHolder));
+  ASSERT_TRUE(volumes_->mount(kData, HolderId("mounter")));
+  auto listed = volumes_->list_with_holders();
+  ASSERT_EQ(listed.size(), 2u);
+  EXPECT_EQ(listed[0].holders, 2u);
+  EXPECT_EQ(listed[1].holders, 0u);
+}
+
 TEST_F(VolumesTest, AnonymousVolumesHaveDockersNameAndLabel) {
   auto made = volumes_->create({"", "", {}, {}});
   ASSERT_TRUE(made);
