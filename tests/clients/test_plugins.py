@@ -167,6 +167,33 @@ def test_first_use_fills_it(cli, plugin):
     assert cli("run", "--rm", *mount, "volumeful", "ls", "-A", "/data").lines == ["own"]
 
 
+@pytest.fixture
+def refuses_owners(plugin):
+    """Makes a volume's directory a file system that takes no change of owner, as many of a network do."""
+    mounted = []
+
+    def mount(name):
+        path = plugin.path(name)
+        below = path.with_name(f"{name}-below")
+        below.mkdir()
+        subprocess.run(["bindfs", "--chown-deny", "--chgrp-deny", below, path], check=True)
+        mounted.append(path)
+
+    yield mount
+    for path in mounted:
+        subprocess.run(["fusermount3", "-u", "-z", path], check=True)
+
+
+@pytest.mark.parametrize("image", ["volumeful"])
+def test_a_file_system_that_takes_no_owners_gives_a_warning(cli, plugin, refuses_owners, image):
+    cli("volume", "create", "-d", "sample", "data")
+    refuses_owners("data")
+    output = cli("run", "--rm", "-v", "data:/data", image, "ls", "-A", "/data")
+    warning = 'volume "data" (driver "sample") was filled from the image\'s /data, but its file system refused'
+    assert warning in output.err and len(output.lines) > 1
+    assert warning not in cli("run", "--rm", "-v", "data:/data", image, "true").err
+
+
 def test_prune_leaves_volumes_of_plugins_alone(cli, plugin):
     cli("volume", "create", "-d", "sample", "theirs")
     cli("volume", "create", "ours")
@@ -239,7 +266,7 @@ def test_volumes_removed_out_of_band(cli, plugin, engine):
 def test_a_name_removed_out_of_band_is_free(cli, plugin, engine):
     cli("volume", "create", "-d", "sample", "--label", "old=1", "data")
     plugin.set_volumes({})
-    cli("volume", "create", "--label", "new=1", "data")
+    cli("volume", "create", "-d", "local", "--label", "new=1", "data")
     assert inspect(cli, "data")["Driver"] == "local" and inspect(cli, "data")["Labels"] == {"new": "1"}
 
 
@@ -248,10 +275,22 @@ def test_a_container_whose_volume_was_removed_out_of_band(cli, plugin):
     plugin.set_volumes({})
     cli.fails("start", "one", says="sample: no volume data")
     says = "found references to volume 'data' in driver 'sample' but the volume was not found in the driver"
-    cli.fails("create", "-v", "data:/d", "busybox", says=says)
+    cli.fails("volume", "create", "-d", "local", "data", says=says)
     assert names(cli) == ["data"]  # held
     cli("rm", "one")
     assert names(cli) == []
+
+
+def test_a_plugin_that_lost_its_memory_is_told_again(cli, plugin, engine):
+    """A volume that is named again is made there again, with what is on record."""
+    cli("volume", "create", "-d", "sample", "-o", "remote=bucket", "--label", "a=1", "data")
+    cli("create", "--name", "one", "-v", "data:/d", "busybox", "ls", "/d")
+    (plugin.path("data") / "kept").touch()
+    plugin.set_volumes({})
+    cli("run", "--rm", "-v", "data:/d", "busybox", "ls", "/d/kept")
+    assert plugin.volumes()["data"]["options"] == {"remote": "bucket"}
+    assert inspect(cli, "data")["Labels"] == {"a": "1"}
+    assert cli("start", "-a", "one").out == "kept\n"
 
 
 def test_one_name_one_driver(cli, plugin):
@@ -626,6 +665,31 @@ def test_daemon_restart_with_the_plugin_hanging(docker, plugin, engine):
     until(lambda: engine.api.container("ours")["State"]["Running"], "the other container is back", 5)
     plugin.behave()
     until(lambda: docker("start", "theirs", code=None).code == 0, "the plugin is used again")
+
+
+def test_after_a_reboot_volumes_are_mounted_anew(docker, plugin, engine):
+    """What the ledger says was mounted isn't: nothing may be written where it was."""
+    flags = ["-v", "data:/d", "--volume-driver", "sample", "--restart", "always"]
+    docker("run", "-d", "--name", "back", *flags, "busybox", "sleep", "1d")
+    docker("run", "-d", "--name", "gone", *flags[:-2], "busybox", "sleep", "1d")
+    gone, back = (engine.api.container(name)["Id"] for name in ("gone", "back"))
+    engine.kill()
+    for pid in engine.processes():
+        os.kill(pid, 9)
+    until(lambda: not engine.processes(), "nothing runs any more")
+    for mount in reversed(engine.mounts()):
+        subprocess.run(["umount", "-l", mount], check=False)
+    links = subprocess.run(["ip", "-j", "link", "show", "master", engine.bridge], capture_output=True)
+    for link in json.loads(links.stdout or "[]"):
+        subprocess.run(["ip", "link", "delete", link["ifname"]], check=False)
+    subprocess.run(["rm", "-rf", engine.exec_root], check=True)
+    plugin.forget_calls()
+    engine.start()
+    until(lambda: engine.api.container("back")["State"]["Running"], "the container is back")
+    until(lambda: plugin.mounts("data") == [back], lambda: f"mounted for {plugin.mounts('data')}")
+    assert not engine.api.container("gone")["State"]["Running"]
+    assert [call["request"]["ID"] for call in plugin.calls("Mount")] == [back]
+    assert sorted(call["request"]["ID"] for call in plugin.calls("Unmount")) == sorted([back, gone])
 
 
 def test_a_container_ends_although_the_plugin_does_not_let_go(docker, plugin, engine):

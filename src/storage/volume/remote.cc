@@ -50,20 +50,34 @@ OperationSlots::Turn Volumes::Impl::enter(const std::string& name) {
   return slots.enter(name);
 }
 
-// Before a volume on record is used again: it may have been removed at its plugin. A record that
-// nobody holds goes then, so that the name is free. The volume's slot is held.
-Status Volumes::Impl::forget_if_gone(const VolumeName& name) {
+// Before a volume on record is used again: its plugin may have it no more, because it was removed
+// there or the plugin has lost its memory. Where nothing else is asked for, it is made there again
+// as it was recorded; else the record goes, if nobody holds it, and the name is free. The volume's
+// slot is held.
+Status Volumes::Impl::reconcile_with_plugin(const VolumeSpec& spec) {
+  VolumeName name(spec.name);
   auto volume = find(name);
   if (!volume || !is_remote(**volume)) return {};
-  ASSIGN_OR_RETURN(auto* driver, drivers.find((*volume)->driver));
-  auto sight = driver->look(**volume);
+  const auto& ours = **volume;
+  ASSIGN_OR_RETURN(auto* driver, drivers.find(ours.driver));
+  auto sight = driver->look(ours);
   if (!sight)
     return fail(
         sight.error().code,
         "found reference to volume '{}' in driver '{}', but got an error while checking the "
         "driver: {}",
-        name, (*volume)->driver, sight.error().message);
+        name, ours.driver, sight.error().message);
   if (!sight->gone) return {};
+  bool same = (spec.driver.empty() || spec.driver == ours.driver) &&
+              (spec.options.empty() || spec.options == ours.options);
+  if (!same) return forget(name);
+  ASSIGN_OR_RETURN(auto directory, directories.open_volume(name));
+  return driver->create(ours, directory);
+}
+
+// Removes the record of a volume that its driver has no more.
+Status Volumes::Impl::forget(const VolumeName& name) {
+  ASSIGN_OR_RETURN(auto volume, find(name));
   auto going = begin_removal(name);
   if (!going && going.error().code == Code::kConflict)
     return fail(
@@ -71,13 +85,14 @@ Status Volumes::Impl::forget_if_gone(const VolumeName& name) {
         "found references to volume '{}' in driver '{}' but the volume was not found in the "
         "driver -- you may need to remove containers referencing this volume or force "
         "remove the volume to re-create it",
-        name, (*volume)->driver);
+        name, volume->driver);
   if (!going) return tl::unexpected(std::move(going).error());
   auto moved = move_to_trash(**going, true, true);
-  end_removal(name, moved.has_value());
-  if (!moved) return tl::unexpected(std::move(moved).error());
-  discard(**going, *moved);
-  return {};
+  auto status = moved ? sync_removals() : Status(tl::unexpected(moved.error()));
+  if (moved && !status) take_back(**going, *moved);
+  end_removal(name, status.has_value());
+  if (status) discard(**going, *moved);
+  return status;
 }
 
 // Puts a volume on record that only a plugin has; null if none has it. The slot is held.

@@ -182,7 +182,7 @@ Result<Volumes::Created> Volumes::create(const VolumeSpec& given,
   }
   bool absent = false;
   auto turn = impl_->enter(spec.name);
-  auto current = impl_->forget_if_gone(VolumeName(spec.name));
+  auto current = impl_->reconcile_with_plugin(spec);
   if (!current) return fail_create(current.error());
   auto found = impl_->existing(spec, holder, absent);
   if (!found) return fail_create(found.error());

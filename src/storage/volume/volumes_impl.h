@@ -84,7 +84,8 @@ struct Volumes::Impl {
   bool is_remote(const Volume& volume);
   std::string first_mountpoint(const Volume& volume);
   OperationSlots::Turn enter(const std::string& name);
-  Status forget_if_gone(const VolumeName& name);
+  Status reconcile_with_plugin(const VolumeSpec& spec);
+  Status forget(const VolumeName& name);
   Result<VolumePtr> take_from_plugin(const VolumeName& name);
   void note_mountpoint(const VolumeName& name, const std::string& mountpoint);
   Status unmount_remote(OperationSlots::Turn turn, const VolumePtr& volume, const HolderId& holder);

@@ -70,6 +70,10 @@ Result<VolumeSight> PluginDriver::look(const Volume& volume) {
   sight.gone = !found;
   if (found) {
     sight.mountpoint = std::move(found->mountpoint);
+    // Some tell it only when asked for it.
+    auto path = sight.mountpoint.empty() ? client_.call("Path", named(volume.name), Pace::kQuick)
+                                         : Result<json::Object>(json::Object{});
+    if (path && sight.mountpoint.empty()) sight.mountpoint = json::string_or(*path, "Mountpoint");
     sight.status = std::move(found->status);
   }
   return sight;
@@ -145,10 +149,10 @@ Result<UniqueFd> PluginDriver::mount(const Volume& volume, BorrowedFd directory,
                                      const HolderId& holder) {
   auto ledger = MountLedger::read(directory);
   auto entry = ledger.entries.find(holder);
-  if (entry != ledger.entries.end() && entry->second == State::kMounted)
+  if (entry != ledger.entries.end() && relied_on(volume, holder))
     return open_plugin_mountpoint(ledger.mountpoint, private_roots_);
-  // It left and comes again, and the plugin hasn't heard of the first yet. What it says now doesn't
-  // matter: it is told to mount next.
+  // It left and comes again, and the plugin hasn't heard of the first, or everything was shut down
+  // in between. What the plugin says to it doesn't matter: it is told to mount next.
   if (entry != ledger.entries.end() && (!unsure(entry->second) || !ledger.mounted())) {
     auto told = tell_unmount(volume, directory, ledger, holder);
     if (!told && !plugin_said_so(told.error())) return tl::unexpected(std::move(told).error());
@@ -163,11 +167,13 @@ Result<UniqueFd> PluginDriver::mount(const Volume& volume, BorrowedFd directory,
   ledger.entries[holder] = State::kMounted;
   ledger.mountpoint = mountpoint;
   RETURN_IF_ERROR(ledger.write(directory, false));
+  rely(volume, holder, true);
   return root;
 }
 
 Status PluginDriver::unmount(const Volume& volume, BorrowedFd directory, const HolderId& holder,
                              bool) {
+  rely(volume, holder, false);
   auto ledger = MountLedger::read(directory);
   auto entry = ledger.entries.find(holder);
   if (entry == ledger.entries.end()) return {};
@@ -176,7 +182,8 @@ Status PluginDriver::unmount(const Volume& volume, BorrowedFd directory, const H
   return tell_unmount(volume, directory, ledger, holder);
 }
 
-Status PluginDriver::remount(const Volume&, BorrowedFd directory, const HolderId& holder) {
+Status PluginDriver::remount(const Volume& volume, BorrowedFd directory, const HolderId& holder) {
+  rely(volume, holder, true);
   auto ledger = MountLedger::read(directory);
   auto [entry, added] = ledger.entries.try_emplace(holder, State::kMounted);
   if (!added && entry->second == State::kMounted) return {};
@@ -194,6 +201,7 @@ Result<bool> PluginDriver::settle(const Volume& volume, BorrowedFd directory,
   Status last;
   auto tell = [&](const std::vector<HolderId>& holders, State state) -> bool {
     for (const auto& holder : holders) {
+      rely(volume, holder, false);
       ledger.entries[holder] = state;
       last = tell_unmount(volume, directory, ledger, holder);
       if (!last && !plugin_said_so(last.error())) return false;
@@ -204,6 +212,19 @@ Result<bool> PluginDriver::settle(const Volume& volume, BorrowedFd directory,
   if (ledger.mounted()) return doubtful.empty();
   if (!tell(doubtful, State::kUnsure)) return tl::unexpected(std::move(last).error());
   return true;
+}
+
+bool PluginDriver::relied_on(const Volume& volume, const HolderId& holder) const {
+  std::lock_guard lock(mutex_);
+  return relied_.contains({volume.id, holder});
+}
+
+void PluginDriver::rely(const Volume& volume, const HolderId& holder, bool on) {
+  std::lock_guard lock(mutex_);
+  if (on)
+    relied_.emplace(volume.id, holder);
+  else
+    relied_.erase({volume.id, holder});
 }
 
 std::string PluginDriver::mountpoint(const Volume&, BorrowedFd directory) const {

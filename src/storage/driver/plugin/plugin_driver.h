@@ -1,8 +1,10 @@
 #pragma once
 
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -62,8 +64,15 @@ class PluginDriver : public VolumeDriver {
   Result<std::string> tell_mount(const Volume& volume, BorrowedFd directory, MountLedger& ledger,
                                  const HolderId& holder);
 
+  // Whether the volume has been mounted for `holder` in this daemon's time, or since before it
+  // started without an end. An entry of the ledger alone may be from before a reboot.
+  bool relied_on(const Volume& volume, const HolderId& holder) const;
+  void rely(const Volume& volume, const HolderId& holder, bool on);
+
   PluginClient client_;
   const std::vector<std::string>& private_roots_;
+  mutable std::mutex mutex_;                           // guards what follows
+  std::set<std::pair<std::string, HolderId>> relied_;  // the volume's id, and who
 };
 
 }  // namespace holdfast
