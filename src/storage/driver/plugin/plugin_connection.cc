@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <netdb.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -10,6 +12,7 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -40,6 +43,7 @@ using TlsStream = beast::ssl_stream<beast::tcp_stream>;
 // What Docker sends, which plugins may look at.
 constexpr const char* kMediaType = "application/vnd.docker.plugins.v1.2+json";
 constexpr std::size_t kMaxHead = 16 << 10;
+constexpr auto kCrowdPause = std::chrono::milliseconds(20);
 
 class Exchange {
  public:
@@ -71,9 +75,29 @@ class Exchange {
     if (!socket) return unreachable(std::move(socket).error().message);
     UnixStream stream(context_);
     stream.expires_at(deadline_);
-    asio::local::stream_protocol::endpoint address(fmt::format("/proc/self/fd/{}", socket->get()));
-    RETURN_IF_ERROR(connect(stream, address));
+    RETURN_IF_ERROR(connect_unix(stream, fmt::format("/proc/self/fd/{}", socket->get())));
     return converse(stream, request);
+  }
+
+  // Never under way: it succeeds or fails at once. Where so many wait to be let in that there is no
+  // room for more it says EAGAIN, which Asio takes for something else.
+  Status connect_unix(UnixStream& stream, const std::string& path) {
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket) return unreachable(system_error(errno, "socket").message);
+    while (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+      if (errno != EAGAIN && errno != EINTR)
+        return unreachable(system_error(errno, "connect").message);
+      if (std::chrono::steady_clock::now() >= deadline_) return late();
+      asio::steady_timer timer(context_, kCrowdPause);
+      auto error = wait(
+          [&](auto done) { timer.async_wait([done](const error_code& result) { done(result); }); });
+      if (error) return failed_before(error, "connect");
+    }
+    stream.socket().assign(asio::local::stream_protocol(), socket.release(), ignored_);
+    return {};
   }
 
   Result<PluginAnswer> over_tcp(const Request& request) {

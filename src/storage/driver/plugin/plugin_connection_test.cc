@@ -166,6 +166,36 @@ TEST_F(PluginConnectionTest, StoppingEndsTheWait) {
   EXPECT_EQ(ask().error().code, Code::kCancelled);
 }
 
+TEST_F(PluginConnectionTest, WaitsWhereOthersWaitToBeLetIn) {
+  // A queue of one takes two; nobody is let in yet.
+  std::vector<UniqueFd> queue;
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path_.copy(address.sun_path, sizeof address.sun_path - 1);
+  while (true) {
+    queue.emplace_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (::connect(queue.back().get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+      break;
+  }
+  ASSERT_EQ(errno, EAGAIN);
+  EXPECT_EQ(ask(100ms).error().code, Code::kDeadlineExceeded);
+  thread_ = std::thread([&] {
+    for (std::size_t i = 0; i + 1 < queue.size(); ++i)
+      UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    while (true) {
+      UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (!peer) return;
+      char buffer[4096];
+      if (::recv(peer.get(), buffer, sizeof buffer, 0) <= 0) continue;
+      send_all(peer.get(), kHead) && send_all(peer.get(), "{}");
+      return;
+    }
+  });
+  auto answer = ask();
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(answer->body, "{}");
+}
+
 TEST_F(PluginConnectionTest, OverTcpByName) {
   auto nobody = parse_plugin_address("tcp://localhost:1");
   auto answer = ask_plugin(*nobody, "/x", "", Clock::now() + 5s, stopping_);
