@@ -53,6 +53,7 @@ const std::vector<CommandEntry>& command_table() {
       {{"network ls", "network list"}, network_ls_command},
       {{"network prune"}, network_prune_command},
       {{"network rm", "network remove"}, network_rm_command},
+      {{"plugin inspect"}, plugin_inspect_command},
       {{"plugin ls", "plugin list"}, plugin_ls_command},
       {{"system df"}, system_df_command},
       {{"system prune"}, system_prune_command},

@@ -140,6 +140,9 @@ Command image_inspect_command() {
 Command network_inspect_command() {
   return make_inspect("Display detailed information on one or more networks", "NETWORK", &kNetwork);
 }
+Command plugin_inspect_command() {
+  return make_inspect("Display detailed information on one or more plugins", "PLUGIN", &kPlugin);
+}
 Command volume_inspect_command() {
   return make_inspect("Display detailed information on one or more volumes", "VOLUME", &kVolume);
 }

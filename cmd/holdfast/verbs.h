@@ -62,6 +62,7 @@ Command container_inspect_command();
 Command image_inspect_command();
 Command inspect_command();
 Command network_inspect_command();
+Command plugin_inspect_command();
 Command volume_inspect_command();
 
 // the rest

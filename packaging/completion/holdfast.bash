@@ -18,6 +18,8 @@ _holdfast_names() { # COMMAND: what it takes
       holdfast images --format '{{.Repository}}:{{.Tag}}' ;;
     "volume inspect" | "volume rm" | "volume remove")
       holdfast volume ls -q ;;
+    "plugin inspect")
+      holdfast plugin ls --format '{{.Name}}' ;;
     "network connect" | "network disconnect" | "network inspect" | "network rm" | "network remove")
       holdfast network ls --format '{{.Name}}' ;;
   esac 2>/dev/null

@@ -45,8 +45,10 @@ class Recovery {
     // With a damaged record it isn't known who holds what: nothing may be removed then.
     if (!damaged_records_) impl_.parts.volumes.holders_restored();
     for (const auto& container : impl_.table.all()) take_over(container);
-    if (!damaged_records_)
-      RETURN_IF_ERROR(VolumeIntent::finish_all(impl_.parts.store, impl_.parts.volumes));
+    if (!damaged_records_) {
+      ASSIGN_OR_RETURN(impl_.intents_put_off,
+                       VolumeIntent::finish_all(impl_.parts.store, impl_.parts.volumes));
+    }
     RETURN_IF_ERROR(BindFill::finish_all(impl_.parts.store));
     RETURN_IF_ERROR(impl_.parts.networks.restore(live_));
     return {};
@@ -195,6 +197,12 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, EngineParts 
 void Engine::start_background() {
   auto& impl = *impl_;
   impl.parts.volumes.start_background();
+  for (auto& record : std::exchange(impl.intents_put_off, {})) {
+    impl.in_background([&impl, record = std::move(record)] {
+      auto done = VolumeIntent::finish(record, impl.parts.store, impl.parts.volumes);
+      if (!done) log::warn("{}", done.error().message);
+    });
+  }
   impl.in_background([&impl] {
     for (const auto& [container, record] : std::exchange(impl.ended_unwatched, {}))
       impl.handle_exit(container, record);

@@ -57,6 +57,7 @@ struct Engine::Impl {
   // watched, and what the runtime still has of containers that don't run.
   std::vector<std::pair<ContainerPtr, ExitRecord>> ended_unwatched;
   std::vector<ContainerId> leftovers;
+  std::vector<Record> intents_put_off;  // of VolumeIntent
 
   // engine.cc: removes folders of containers that are not there.
   void discard_orphans();

@@ -23,8 +23,11 @@ class VolumeIntent {
   void end(Batch& batch) const;
 
   // Removes the volumes of every record that nobody holds, and the records. For recovery, once
-  // holders are known.
-  static Status finish_all(Store& store, Volumes& volumes);
+  // holders are known. Returns the records that are put off, because a plugin has to be asked, who
+  // may not answer: finish() is for them, once the daemon serves.
+  static Result<std::vector<Record>> finish_all(Store& store, Volumes& volumes);
+  // What a plugin doesn't do now stays on record, for the next start.
+  static Status finish(const Record& record, Store& store, Volumes& volumes);
 
  private:
   const ContainerId container_;

@@ -266,6 +266,7 @@ Volumes::Listing Volumes::list_all() {
 
 Result<Volumes::Look> Volumes::look(const VolumeName& name) {
   auto volume = impl_->find(name);
+  if (!volume && !check_volume_name(name.str())) return tl::unexpected(std::move(volume).error());
   if (!volume) {
     auto found = impl_->drivers.plugins().find_volume(name);
     if (!found) return tl::unexpected(std::move(volume).error());
