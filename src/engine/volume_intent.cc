@@ -45,7 +45,8 @@ Result<std::vector<Record>> VolumeIntent::finish_all(Store& store, Volumes& volu
       continue;
     }
     auto going = unheld(*intent, volumes);
-    if (std::any_of(going.begin(), going.end(), [](const auto& v) { return v->driver != "local"; })) {
+    if (std::any_of(going.begin(), going.end(),
+                    [](const auto& v) { return v->driver != "local"; })) {
       put_off.push_back(record);
       continue;
     }
@@ -61,8 +62,7 @@ Result<std::vector<Record>> VolumeIntent::finish_all(Store& store, Volumes& volu
 
 Status VolumeIntent::finish(const Record& record, Store& store, Volumes& volumes) {
   ASSIGN_OR_RETURN(auto intent, json::parse_object(record.document));
-  for (const auto& volume : unheld(intent, volumes))
-    RETURN_IF_ERROR(volumes.remove(volume->name));
+  for (const auto& volume : unheld(intent, volumes)) RETURN_IF_ERROR(volumes.remove(volume->name));
   return store.erase(RecordKind::kIntent, record.key);
 }
 
