@@ -562,12 +562,13 @@ def test_a_hundred_requests_to_a_hanging_plugin_leave_room_for_others(plugin, en
     plugin.behave()
 
 
-def test_stopping_the_daemon_does_not_wait_for_a_plugin(docker, plugin, engine):
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_ending_the_daemon_does_not_wait_for_a_plugin(docker, plugin, engine, how):
     docker("volume", "create", "-d", "sample", "data")
     plugin.behave(hang=["VolumeDriver.Mount"])
     hung = docker.start("run", "--rm", "-v", "data:/d", "busybox", "true")
     until(lambda: plugin.calls("Mount"), "Mount is under way")
-    took, _ = timed(engine.stop)
+    took, _ = timed(engine.stop if how == "stop" else engine.kill)
     assert took < 10
     hung.wait(30)
     engine.start()
@@ -703,6 +704,21 @@ def test_a_container_ends_although_the_plugin_does_not_let_go(docker, plugin, en
     assert took < 12
     plugin.behave()
     until(lambda: plugin.mounts("data") == [], "it is unmounted after all")
+
+
+def test_a_removal_cut_short_is_finished_without_waiting(docker, plugin, engine):
+    """An anonymous volume on its way out with its container, when the daemon dies; and the plugin hangs."""
+    mount = "type=volume,dst=/d,volume-driver=sample"
+    docker("run", "-d", "--name", "user", "--mount", mount, "busybox", "sleep", "1d")
+    plugin.behave(hang=["VolumeDriver.Remove"])
+    going = docker.start("rm", "-f", "-v", "user")
+    until(lambda: plugin.calls("Remove"), "the plugin is told to remove it")
+    engine.kill()
+    going.wait(30)
+    took, _ = timed(engine.start)
+    assert took < 5
+    plugin.behave()
+    until(lambda: plugin.volumes() == {} and not list((engine.data_root / "volumes").iterdir()), "it is gone")
 
 
 def test_nothing_is_removed_because_a_plugin_is_away(docker, plugin, engine):
