@@ -51,6 +51,10 @@ void bound_memory() {
   ::mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }
 
+std::string subordinate_user(const DaemonOptions& options) {
+  return options.userns_remap == "default" ? "" : options.userns_remap;
+}
+
 Status run(const DaemonOptions& options) {
   sigset_t signals = block_signals();
   ::umask(0022);
@@ -95,7 +99,9 @@ Status run(const DaemonOptions& options) {
                                  .exec_root = options.exec_root,
                                  .version = HOLDFAST_VERSION,
                                  .labels = options.labels,
-                                 .bind_policy = options.bind_policy},
+                                 .bind_policy = options.bind_policy,
+                                 .private_users = !options.userns_remap.empty(),
+                                 .subordinate_user = subordinate_user(options)},
                                 {*store, *volumes, *images, *networks, *runtime, loop, requests}));
   ASSIGN_OR_RETURN(auto audit, http::AuditLog::open(options.data_root + "/audit.log", requests));
   http::ServerOptions server_options;

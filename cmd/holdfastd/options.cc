@@ -79,6 +79,9 @@ void declare(CLI::App& app, DaemonOptions& options, Texts& texts) {
                  "Range for new networks: base=172.30.0.0/16,size=24");
   app.add_option("--insecure-registry", options.insecure_registries,
                  "Registry to be spoken to without verified TLS");
+  app.add_option("--userns-remap", options.userns_remap,
+                 "Give containers user namespaces: default, or the user whose ids in /etc/subuid "
+                 "they get");
   app.add_option("--allowed-bind-root", texts.bind_roots,
                  "Directory below which bind mounts must lie; may hold $HOME and $USER of the "
                  "client's user (default: no limit)");
@@ -113,6 +116,7 @@ class ConfigFile {
     RETURN_IF_ERROR(flag("debug", "--debug", texts.debug));
     RETURN_IF_ERROR(list("hosts", "--host", options.hosts));
     RETURN_IF_ERROR(list("labels", "--label", options.labels));
+    RETURN_IF_ERROR(string("userns-remap", "--userns-remap", options.userns_remap));
     texts.binds_limited = object_.if_contains("allowed-bind-roots") != nullptr;
     RETURN_IF_ERROR(list("allowed-bind-roots", "--allowed-bind-root", texts.bind_roots));
     RETURN_IF_ERROR(

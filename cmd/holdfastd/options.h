@@ -32,6 +32,7 @@ struct DaemonOptions {
   std::vector<std::string> labels;
   PluginOptions plugins;
   BindPolicy bind_policy;
+  std::string userns_remap;
   http::TlsFiles tls;
 };
 

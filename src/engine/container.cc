@@ -161,6 +161,7 @@ std::string Container::to_record() const {
                                       {"HostConfig", data.host_config},
                                       {"Endpoints", std::move(endpoints)},
                                       {"Mounts", std::move(mounts)},
+                                      {"UserRange", holdfast::to_json(data.user_range)},
                                       {"Requester", requester_json(data.requester)},
                                       {"State", state_to_json(data.state)},
                                       {"RestartCount", data.restart_count},
@@ -192,6 +193,7 @@ Result<ContainerPtr> Container::from_record(const std::string& key, const std::s
     if (!mount.is_object()) return damaged("a mount is no object");
     data.mounts.push_back(mount_from_json(mount.get_object()));
   }
+  data.user_range = user_range_from_json(record, "UserRange");
   if (const auto* uid = json::find(record, "Requester"); uid && uid->is_number())
     data.requester = static_cast<uid_t>(json::int_or(record, "Requester"));
   data.state = state_from_json(json::object_or_empty(record, "State"));

@@ -15,6 +15,7 @@
 #include "engine/mounts/bind_policy.h"
 #include "engine/mounts/mount_point.h"
 #include "engine/operation_slot.h"
+#include "engine/user_ranges.h"
 #include "network/networks.h"
 
 namespace holdfast {
@@ -59,7 +60,8 @@ struct ContainerData {
   json::Object host_config;
   std::vector<Endpoint> endpoints;  // asked for; while running, what was given
   std::vector<MountPoint> mounts;
-  Requester requester;  // who made it: its binds are judged as theirs at each start
+  std::optional<UserRange> user_range;  // of a user namespace of its own
+  Requester requester;                  // who made it: its binds are judged as theirs at each start
   ContainerState state;
   pid_t pid = 0;                     // of its init, as the host sees it, while running
   std::vector<PublishedPort> ports;  // while running

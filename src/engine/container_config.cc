@@ -4,6 +4,7 @@
 #include <charconv>
 #include <set>
 
+#include "engine/user_ranges.h"
 #include "runtime/oci_spec.h"
 
 namespace holdfast {
@@ -256,12 +257,36 @@ Status check_unsupported(const json::Object& host_config) {
     return fail(Code::kInvalidArgument,
                 "--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
   }
-  std::string userns = json::string_or(host_config, "UsernsMode");
-  if (!is_one_of(userns, {"", "host"}))
-    return fail(Code::kInvalidArgument, "invalid USER mode: {}", userns);
   std::string isolation = json::string_or(host_config, "Isolation");
   if (!is_one_of(isolation, {"", "default"})) {
     return fail(Code::kInvalidArgument, "invalid isolation '{}' on linux", isolation);
+  }
+  return {};
+}
+
+// A user namespace of its own shares no namespace of the host's, nor its privileges.
+Status check_user_namespace(const json::Object& host_config) {
+  ASSIGN_OR_RETURN(auto ids, parse_userns_mode(json::string_or(host_config, "UsernsMode")));
+  if (ids == 0) return {};
+  if (json::bool_or(host_config, "Privileged"))
+    return fail(Code::kInvalidArgument,
+                "privileged mode is incompatible with user namespaces.  You must run the container "
+                "in the host namespace when running privileged mode");
+  struct Shared {
+    const char* key;
+    const char* name;
+  };
+  for (auto [key, name] : {Shared{"NetworkMode", "network"}, Shared{"PidMode", "PID"},
+                           Shared{"IpcMode", "IPC"}, Shared{"UTSMode", "UTS"}}) {
+    std::string mode = json::string_or(host_config, key);
+    if (mode == "host")
+      return fail(Code::kInvalidArgument,
+                  "cannot share the host's {} namespace when user namespaces are enabled", name);
+    if (mode.starts_with("container:"))
+      return fail(Code::kInvalidArgument,
+                  "cannot share the {} namespace of another container when user namespaces are "
+                  "enabled",
+                  name);
   }
   return {};
 }
@@ -359,8 +384,7 @@ void fill_modes(json::Object& host_config) {
 }  // namespace
 
 Result<ContainerConfig> parse_container_config(const json::Object& body,
-                                               std::string_view /*api_version*/,
-                                               std::string_view default_runtime) {
+                                               const ConfigDefaults& defaults) {
   ContainerConfig result;
   ASSIGN_OR_RETURN(result.config, normalise(body, kConfigFields));
   ASSIGN_OR_RETURN(auto host_config, json::get_object(body, "HostConfig"));
@@ -371,11 +395,14 @@ Result<ContainerConfig> parse_container_config(const json::Object& body,
     return fail(Code::kInvalidArgument, "config cannot be empty in order to create a container");
   }
   fill_modes(result.host_config);
-  RETURN_IF_ERROR(choose_runtime(result.host_config, default_runtime));
+  if (defaults.private_users && json::string_or(result.host_config, "UsernsMode").empty())
+    result.host_config["UsernsMode"] = "auto";
+  RETURN_IF_ERROR(choose_runtime(result.host_config, defaults.runtime));
   RETURN_IF_ERROR(check_unsupported(result.host_config));
   RETURN_IF_ERROR(check_restart_policy(result.host_config));
   RETURN_IF_ERROR(check_resources(result.host_config));
   RETURN_IF_ERROR(check_namespaces(result.host_config));
+  RETURN_IF_ERROR(check_user_namespace(result.host_config));
   RETURN_IF_ERROR(check_log_driver(result.host_config));
   RETURN_IF_ERROR(check_capabilities(result.host_config));
   RETURN_IF_ERROR(check_environment(result.config));

@@ -18,9 +18,12 @@ struct ContainerConfig {
 
 // Checks the types of all known fields, drops unknown ones, checks values that are wrong whatever
 // the image is, and fills in defaults. kInvalidArgument in Docker's words.
+struct ConfigDefaults {
+  std::string_view runtime;
+  bool private_users = false;  // a container has a user namespace of its own unless it says "host"
+};
 Result<ContainerConfig> parse_container_config(const json::Object& body,
-                                               std::string_view api_version,
-                                               std::string_view default_runtime);
+                                               const ConfigDefaults& defaults);
 
 // Lays the image's Config beneath: Env, Cmd, Entrypoint, Labels, WorkingDir, User, ExposedPorts,
 // Volumes, StopSignal, Healthcheck, as Docker merges them. kInvalidArgument "no command specified"

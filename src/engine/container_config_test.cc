@@ -8,12 +8,12 @@ namespace {
 json::Object object(std::string_view text) { return *json::parse_object(text); }
 
 std::string refusal(std::string_view body) {
-  auto config = parse_container_config(object(body), "1.50", "crun");
+  auto config = parse_container_config(object(body), {"crun"});
   return config ? "" : config.error().message;
 }
 
 TEST(ContainerConfig, FillsInDockersDefaults) {
-  auto config = parse_container_config(object(R"({"Image":"x","Unknown":1})"), "1.50", "crun");
+  auto config = parse_container_config(object(R"({"Image":"x","Unknown":1})"), {"crun"});
   ASSERT_TRUE(config);
   EXPECT_EQ(json::string_or(config->host_config, "NetworkMode"), "bridge");
   EXPECT_EQ(json::string_or(config->host_config, "Runtime"), "crun");
@@ -82,8 +82,7 @@ TEST(MergeImageConfig, OwnVariablesWin) {
 
 TEST(MergeUpdate, ZeroLeavesAFieldAndFailureLeavesAll) {
   auto config = parse_container_config(
-      object(R"({"Image":"x","HostConfig":{"Memory":67108864,"MemorySwap":134217728}})"), "1.50",
-      "crun");
+      object(R"({"Image":"x","HostConfig":{"Memory":67108864,"MemorySwap":134217728}})"), {"crun"});
   ASSERT_TRUE(config);
   auto host_config = config->host_config;
   ASSERT_TRUE(merge_update(host_config, object(R"({"Memory":0,"CpuShares":512})")));

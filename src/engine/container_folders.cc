@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "os/file_identity.h"
 #include "storage/copy/tree_remove.h"
 
 namespace holdfast {
@@ -90,29 +91,57 @@ Status ContainerFolders::remove_overlays(const ContainerId& id) const {
 
 namespace {
 
-Result<std::vector<UniqueFd>> open_layers(const std::vector<std::string>& layers) {
+// The directory itself, or a mount of it whose files are owned as `users` maps them.
+Result<UniqueFd> open_mapped(const std::string& path, const std::optional<UserNamespace>& users) {
+  ASSIGN_OR_RETURN(auto directory, open_file(path, O_PATH | O_DIRECTORY));
+  if (!users) return directory;
+  ASSIGN_OR_RETURN(auto mount, DetachedMount::clone(directory, "", false));
+  MountAttributes attributes;
+  attributes.id_map_namespace = users->file;
+  RETURN_IF_ERROR(mount.set(attributes));
+  return std::move(mount).release();
+}
+
+Result<std::vector<UniqueFd>> open_layers(const std::vector<std::string>& layers,
+                                          const std::optional<UserNamespace>& users) {
   std::vector<UniqueFd> fds;
   for (const auto& path : layers) {
-    ASSIGN_OR_RETURN(auto fd, open_file(path, O_PATH | O_DIRECTORY));
+    ASSIGN_OR_RETURN(auto fd, open_mapped(path, users));
     fds.push_back(std::move(fd));
   }
   return fds;
 }
 
+// The kernel makes files of its own in the workspace, and keeps acting there, as whoever mounts:
+// for a user namespace that has to be its root.
+Result<DetachedMount> mount_as_root_of(const std::optional<UserNamespace>& users,
+                                       const OverlayParts& parts) {
+  if (!users) return mount_overlay(parts);
+  Result<DetachedMount> mounted = fail(Code::kInternal, "mount overlay");
+  RETURN_IF_ERROR(run_with_file_identity(map_id(users->ids.uids, 0), map_id(users->ids.gids, 0),
+                                         [&]() -> Status {
+                                           mounted = mount_overlay(parts);
+                                           return {};
+                                         }));
+  return mounted;
+}
+
 }  // namespace
 
-Result<DetachedMount> ContainerFolders::mount_root(const ContainerId& id,
-                                                   const std::vector<std::string>& layers,
-                                                   bool unsynced) const {
+Result<DetachedMount> ContainerFolders::mount_root(
+    const ContainerId& id, const std::vector<std::string>& layers, bool unsynced,
+    const std::optional<UserNamespace>& users) const {
   // A workspace that an earlier mount without syncing left behind is refused by the kernel: it is
   // made anew each time.
   ASSIGN_OR_RETURN(auto directory, open_file(folder(id), O_RDONLY | O_DIRECTORY));
   RETURN_IF_ERROR(remove_tree(directory, "work"));
   RETURN_IF_ERROR(make_directories(folder(id) + "/work", 0700));
   RETURN_IF_ERROR(make_directories(upper(id), 0755));
-  ASSIGN_OR_RETURN(auto lower, open_layers(layers));
-  ASSIGN_OR_RETURN(auto upper_fd, open_file(upper(id), O_PATH | O_DIRECTORY));
-  ASSIGN_OR_RETURN(auto work_fd, open_file(folder(id) + "/work", O_PATH | O_DIRECTORY));
+  ASSIGN_OR_RETURN(auto lower, open_layers(layers, users));
+  // The two must lie on one mount.
+  ASSIGN_OR_RETURN(auto mapped, open_mapped(folder(id), users));
+  ASSIGN_OR_RETURN(auto upper_fd, open_file_at(mapped, "upper", O_PATH | O_DIRECTORY));
+  ASSIGN_OR_RETURN(auto work_fd, open_file_at(mapped, "work", O_PATH | O_DIRECTORY));
   OverlayParts parts;
   for (const auto& fd : lower) parts.lower.push_back(fd);
   parts.upper = upper_fd;
@@ -123,16 +152,20 @@ Result<DetachedMount> ContainerFolders::mount_root(const ContainerId& id,
     parts.options.push_back({.key = feature, .value = "off"});
   }
   if (unsynced) parts.options.push_back({.key = "volatile", .value = std::nullopt});
-  return mount_overlay(parts);
+  return mount_as_root_of(users, parts);
 }
 
-Result<ImageRoot> ImageRoot::open(const std::vector<std::string>& layers) {
+Result<ImageRoot> ImageRoot::open(const std::vector<std::string>& layers,
+                                  const std::optional<UserNamespace>& users) {
   ImageRoot root;
-  if (layers.size() == 1) {
-    ASSIGN_OR_RETURN(root.directory_, open_file(layers[0], O_PATH | O_DIRECTORY));
+  ASSIGN_OR_RETURN(auto fds, open_layers(layers, users));
+  if (fds.size() == 1) {
+    if (users)
+      root.mount_ = DetachedMount(std::move(fds[0]));
+    else
+      root.directory_ = std::move(fds[0]);
     return root;
   }
-  ASSIGN_OR_RETURN(auto fds, open_layers(layers));
   OverlayParts parts;
   for (const auto& fd : fds) parts.lower.push_back(fd);
   ASSIGN_OR_RETURN(root.mount_, mount_overlay(parts));

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/typed_id.h"
+#include "os/id_map.h"
 #include "os/mount.h"
 
 namespace holdfast {
@@ -52,9 +53,12 @@ class ContainerFolders {
   Status remove_overlays(const ContainerId& id) const;
 
   // The root file system: the image's layers (topmost first) below the writable layer. `unsynced`
-  // leaves syncing of the writable layer out, for containers that go with their exit.
+  // leaves syncing of the writable layer out, for containers that go with their exit. With `users`
+  // the files appear owned as that namespace maps them; on the disk their owners stay the image's
+  // and the container's.
   Result<DetachedMount> mount_root(const ContainerId& id, const std::vector<std::string>& layers,
-                                   bool unsynced) const;
+                                   bool unsynced,
+                                   const std::optional<UserNamespace>& users = {}) const;
 
  private:
   const std::string data_root_;
@@ -63,7 +67,8 @@ class ContainerFolders {
 // The layers of an image alone, read-only: an open directory, and the mount that keeps it.
 class ImageRoot {
  public:
-  static Result<ImageRoot> open(const std::vector<std::string>& layers);
+  static Result<ImageRoot> open(const std::vector<std::string>& layers,
+                                const std::optional<UserNamespace>& users = {});
   BorrowedFd fd() const { return mount_ ? mount_->root() : directory_.borrow(); }
   // As a mount of its own, to be bound into a container.
   Result<DetachedMount> take() &&;

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "engine/engine_impl.h"
 #include "engine/mounts/mount_plan.h"
+#include "os/file_identity.h"
 #include "os/private_namespace.h"
 #include "os/safe_path.h"
 #include "storage/archive/create.h"
@@ -79,7 +80,9 @@ class StoppedRoot {
     ASSIGN_OR_RETURN(auto user, resolve_user(json::string_or(data_.config, "User"),
                                              json::strings_or_empty(data_.host_config, "GroupAdd"),
                                              root_->root()));
-    MountContext context{container_.id, holder_, data_.requester, root_->root(), user, false};
+    MountContext context{
+        container_.id, holder_, data_.requester, root_->root(), Ownership{user, std::nullopt},
+        false};
     ASSIGN_OR_RETURN(prepared_, impl_.mounts.prepare(mounts_, context));
     return {};
   }
@@ -117,13 +120,25 @@ class StoppedRoot {
   PreparedMounts prepared_;
 };
 
+// A container's root directory, and whose the owners in it are: those of its user namespace while
+// it runs in one.
+struct RootView {
+  BorrowedFd root;
+  IdMap ids;
+};
+
 // Runs `work` with the root directory of the container, which is not started, removed or otherwise
 // changed meanwhile when it doesn't run.
 Status with_root(Engine::Impl& impl, const ContainerPtr& container,
-                 const std::function<Status(BorrowedFd)>& work) {
+                 const std::function<Status(const RootView&)>& work) {
   if (container->state().running()) {
     auto root = impl.parts.runtime.open_root(container->id);
-    if (root) return work(*root);
+    auto range = container->view().user_range;
+    if (root && range)
+      return run_with_file_identity(range->uid, range->gid, [&] {
+        return work({*root, range->map()});
+      });
+    if (root) return work({*root, {}});
     if (root.error().code != Code::kNotFound) return tl::unexpected(std::move(root).error());
     // It has just ended.
   }
@@ -133,7 +148,14 @@ Status with_root(Engine::Impl& impl, const ContainerPtr& container,
   }
   StoppedRoot stopped(impl, *container);
   RETURN_IF_ERROR(stopped.prepare());
-  return run_in_private_mount_namespace([&] { return stopped.assemble(work); });
+  return run_in_private_mount_namespace([&] {
+    return stopped.assemble([&](BorrowedFd root) { return work({root, {}}); });
+  });
+}
+
+archive::Owner owner_in(const RootView& view, const ContainerUser& user) {
+  if (view.ids.uids.empty()) return {user.uid, user.gid};
+  return {map_id(view.ids.uids, user.uid), map_id(view.ids.gids, user.gid)};
 }
 
 tl::unexpected<Error> no_such_file(const std::string& path, const std::string& container) {
@@ -182,8 +204,8 @@ Result<PathStat> Engine::stat_path(const std::string& name, const std::string& p
   auto& impl = *impl_;
   ASSIGN_OR_RETURN(auto container, impl.table.find(name));
   PathStat result;
-  RETURN_IF_ERROR(with_root(impl, container, [&](BorrowedFd root) -> Status {
-    ASSIGN_OR_RETURN(result, stat_in(root, path, name));
+  RETURN_IF_ERROR(with_root(impl, container, [&](const RootView& view) -> Status {
+    ASSIGN_OR_RETURN(result, stat_in(view.root, path, name));
     return {};
   }));
   return result;
@@ -193,14 +215,15 @@ Status Engine::get_archive(const std::string& name, const std::string& path,
                            const std::function<archive::Sink(const PathStat&)>& begin) const {
   auto& impl = *impl_;
   ASSIGN_OR_RETURN(auto container, impl.table.find(name));
-  RETURN_IF_ERROR(with_root(impl, container, [&](BorrowedFd root) -> Status {
-    ASSIGN_OR_RETURN(auto status, stat_in(root, path, name));
+  RETURN_IF_ERROR(with_root(impl, container, [&](const RootView& view) -> Status {
+    ASSIGN_OR_RETURN(auto status, stat_in(view.root, path, name));
     bool contents = path.ends_with("/.");
     archive::CreateOptions options;
     options.name = contents ? "." : status.name;
+    options.ids = view.ids;
     std::string inside = clean_path("/" + path);
-    return archive::create(root, path.ends_with("/") || contents ? inside + "/." : inside, options,
-                           begin(status));
+    return archive::create(view.root, path.ends_with("/") || contents ? inside + "/." : inside,
+                           options, begin(status));
   }));
   impl.publish(*container, "archive-path");
   return {};
@@ -219,8 +242,8 @@ Status Engine::put_archive(const std::string& name, const std::string& path,
         });
     if (!on_mount) return fail(Code::kPermissionDenied, "container rootfs is marked read-only");
   }
-  RETURN_IF_ERROR(with_root(impl, container, [&](BorrowedFd root) -> Status {
-    auto target = open_confined(root, inside, Confine::kInRoot, O_PATH);
+  RETURN_IF_ERROR(with_root(impl, container, [&](const RootView& view) -> Status {
+    auto target = open_confined(view.root, inside, Confine::kInRoot, O_PATH);
     if (!target) return no_such_file(path, name);
     struct stat status = {};
     if (::fstat(target->get(), &status) != 0) return fail_errno("stat \"{}\"", path);
@@ -228,13 +251,14 @@ Status Engine::put_archive(const std::string& name, const std::string& path,
       return fail(Code::kInvalidArgument, "extraction point is not a directory");
     archive::ExtractOptions extract_options;
     extract_options.no_overwrite_dir_non_dir = options.no_overwrite_dir_non_dir;
+    extract_options.ids = view.ids;
     // The files become the container's user's where it has one; else owners are the archive's.
     if (std::string name = json::string_or(data.config, "User");
         options.copy_owner && !name.empty()) {
-      ASSIGN_OR_RETURN(auto user, resolve_user(name, {}, root));
-      extract_options.owner = archive::Owner{user.uid, user.gid};
+      ASSIGN_OR_RETURN(auto user, resolve_user(name, {}, view.root));
+      extract_options.owner = owner_in(view, user);
     }
-    ASSIGN_OR_RETURN(auto extracted, archive::extract(tar, root, inside, extract_options));
+    ASSIGN_OR_RETURN(auto extracted, archive::extract(tar, view.root, inside, extract_options));
     (void)extracted;
     return {};
   }));
@@ -246,10 +270,11 @@ Status Engine::export_container(const std::string& name,
                                 const std::function<archive::Sink()>& begin) const {
   auto& impl = *impl_;
   ASSIGN_OR_RETURN(auto container, impl.table.find(name));
-  RETURN_IF_ERROR(with_root(impl, container, [&](BorrowedFd root) -> Status {
+  RETURN_IF_ERROR(with_root(impl, container, [&](const RootView& view) -> Status {
     archive::CreateOptions options;
     options.stay_on_file_system = true;
-    return archive::create(root, "/", options, begin());
+    options.ids = view.ids;
+    return archive::create(view.root, "/", options, begin());
   }));
   impl.publish(*container, "export");
   return {};

@@ -131,6 +131,30 @@ Result<std::vector<MountPoint>> plan_and_check_mounts(Engine::Impl& impl,
   return mounts;
 }
 
+// Ids for a container that asks for a user namespace; given back unless the container comes to be.
+class RangeClaim {
+ public:
+  RangeClaim(UserRanges& ranges, ContainerId id) : ranges_(ranges), id_(std::move(id)) {}
+  RangeClaim(const RangeClaim&) = delete;
+  RangeClaim& operator=(const RangeClaim&) = delete;
+  ~RangeClaim() {
+    if (claimed_) ranges_.give_back(id_);
+  }
+  Result<std::optional<UserRange>> claim(const json::Object& host_config) {
+    ASSIGN_OR_RETURN(auto ids, parse_userns_mode(json::string_or(host_config, "UsernsMode")));
+    if (ids == 0) return std::nullopt;
+    ASSIGN_OR_RETURN(auto range, ranges_.take(id_, ids));
+    claimed_ = true;
+    return range;
+  }
+  void keep() { claimed_ = false; }
+
+ private:
+  UserRanges& ranges_;
+  const ContainerId id_;
+  bool claimed_ = false;
+};
+
 // The networks the container is to be on: the one of NetworkMode first, with what EndpointsConfig
 // says of it.
 Result<std::vector<Endpoint>> plan_endpoints(const ContainerConfig& request,
@@ -220,8 +244,8 @@ Status resolve_container_modes(json::Object& host_config, const ContainerTable& 
 
 Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   auto& impl = *impl_;
-  ASSIGN_OR_RETURN(auto config, parse_container_config(request.body, request.api_version,
-                                                       impl.parts.runtime.name()));
+  ASSIGN_OR_RETURN(auto config, parse_container_config(request.body, {impl.parts.runtime.name(),
+                                                                      impl.options.private_users}));
   std::string reference = json::string_or(config.config, "Image");
   ASSIGN_OR_RETURN(auto image, impl.parts.images.find(reference));
   ASSIGN_OR_RETURN(auto pin, impl.parts.images.pin(image.id));
@@ -248,6 +272,8 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   ContainerId id(random_hex(64));
   ASSIGN_OR_RETURN(auto name, impl.table.reserve_name(request.name, id));
   NameClaim name_claim(impl.table, name);
+  RangeClaim range_claim(impl.user_ranges, id);
+  ASSIGN_OR_RETURN(auto user_range, range_claim.claim(config.host_config));
   if (json::string_or(config.config, "Hostname").empty()) {
     config.config["Hostname"] = default_hostname(config.host_config, id);
   }
@@ -275,6 +301,7 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   data.endpoints = std::move(endpoints);
   data.mounts = std::move(mounts);
   data.requester = request.requester;
+  data.user_range = user_range;
   auto container = std::make_shared<Container>(id, image.id, "linux", now(), std::move(data));
   if (auto added = impl.table.add(container, std::move(together)); !added) {
     (void)impl.folders.discard(id);
@@ -287,6 +314,7 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   }
   claims.keep();
   name_claim.keep();
+  range_claim.keep();
   impl.publish(*container, "create");
   return ContainerMade{id, std::move(warnings)};
 }

@@ -41,7 +41,11 @@ class Recovery {
     ASSIGN_OR_RETURN(auto damaged, impl_.table.load());
     for (const auto& message : damaged) log::error("{}", message);
     damaged_records_ = !damaged.empty();
-    for (const auto& container : impl_.table.all()) hold_volumes(*container);
+    for (const auto& container : impl_.table.all()) {
+      hold_volumes(*container);
+      if (auto range = container->view().user_range)
+        impl_.user_ranges.restore(container->id, *range);
+    }
     // With a damaged record it isn't known who holds what: nothing may be removed then.
     if (!damaged_records_) impl_.parts.volumes.holders_restored();
     for (const auto& container : impl_.table.all()) take_over(container);
@@ -156,13 +160,14 @@ void start_again(Engine::Impl& impl, const ContainerPtr& container) {
 
 }  // namespace
 
-Engine::Impl::Impl(EngineOptions given_options, EngineParts given_parts)
+Engine::Impl::Impl(EngineOptions given_options, EngineParts given_parts, UserRanges ranges)
     : options(std::move(given_options)),
       parts(given_parts),
       folders(options.data_root),
       table(parts.store),
       exits(parts.loop),
-      mounts(parts.volumes, parts.images, folders, options.bind_policy) {}
+      mounts(parts.volumes, parts.images, folders, options.bind_policy),
+      user_ranges(std::move(ranges)) {}
 
 void Engine::Impl::in_background(std::function<void()> work) {
   {
@@ -181,7 +186,8 @@ Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() { stop(); }
 
 Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, EngineParts parts) {
-  auto impl = std::make_unique<Impl>(std::move(options), parts);
+  ASSIGN_OR_RETURN(auto ranges, UserRanges::open(options.subordinate_user));
+  auto impl = std::make_unique<Impl>(std::move(options), parts, std::move(ranges));
   RETURN_IF_ERROR(ensure_engine_id(impl->options.data_root));
   RETURN_IF_ERROR(impl->folders.prepare());
   impl->parts.images.on_event([impl = impl.get()](const image::Event& event) {

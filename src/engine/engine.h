@@ -34,6 +34,9 @@ struct EngineOptions {
   std::string version;
   std::vector<std::string> labels;  // of the daemon, "name=value"
   BindPolicy bind_policy;
+  bool private_users = false;  // containers have user namespaces of their own by default
+  std::string
+      subordinate_user;      // whose ids in /etc/subuid they get; empty: holdfast's, or usual ones
   bool live_restore = true;  // containers outlive a clean stop of the daemon, too
 };
 

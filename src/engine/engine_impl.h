@@ -28,7 +28,7 @@ namespace holdfast {
 // What the engine's source files share; internal to src/engine. The methods are those that more
 // than one file needs.
 struct Engine::Impl {
-  Impl(EngineOptions options, EngineParts parts);
+  Impl(EngineOptions options, EngineParts parts, UserRanges ranges);
 
   EngineOptions options;
   EngineParts parts;
@@ -37,6 +37,7 @@ struct Engine::Impl {
   EventBus events;
   ExitMonitor exits;
   MountExecutor mounts;
+  UserRanges user_ranges;
   ExecTable execs;
   HealthTable health;
 

@@ -47,6 +47,7 @@ Status Engine::Impl::erase(const ContainerPtr& container, bool anonymous_volumes
     if (auto ended = parts.store.commit(std::move(done)); !ended)
       log::warn("{}", ended.error().message);
   }
+  user_ranges.give_back(container->id);
   execs.forget(container->id);
   health.forget(container->id);
   if (auto discarded = folders.discard(container->id); !discarded) {

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <future>
 
@@ -62,6 +63,7 @@ class Launch {
 
  private:
   Status try_run() {
+    RETURN_IF_ERROR(make_users());
     RETURN_IF_ERROR(reserve_network());
     RETURN_IF_ERROR(write_files());
     RETURN_IF_ERROR(make_spec());
@@ -69,6 +71,13 @@ class Launch {
     attach_waiting();
     if (auto started = impl_.parts.runtime.start(container_->id); !started) return started;
     return record();
+  }
+
+  Status make_users() {
+    if (!data_.user_range) return {};
+    ASSIGN_OR_RETURN(users_file_, make_user_namespace(data_.user_range->map()));
+    users_ = UserNamespace{data_.user_range->map(), users_file_};
+    return {};
   }
 
   Status reserve_network() {
@@ -94,7 +103,7 @@ class Launch {
     ASSIGN_OR_RETURN(attachment_, impl_.parts.networks.reserve(request));
     reserved_ = true;
     if (on_host_network(data_.host_config)) return {};
-    ASSIGN_OR_RETURN(netns_, impl_.parts.networks.create_netns(container_->id));
+    ASSIGN_OR_RETURN(netns_, impl_.parts.networks.create_netns(container_->id, users_file_));
     return {};
   }
 
@@ -120,9 +129,9 @@ class Launch {
 
   Status make_spec() {
     ASSIGN_OR_RETURN(auto layers, impl_.parts.images.layer_paths(container_->image));
-    ASSIGN_OR_RETURN(auto root,
-                     impl_.folders.mount_root(container_->id, layers,
-                                              json::bool_or(data_.host_config, "AutoRemove")));
+    ASSIGN_OR_RETURN(auto root, impl_.folders.mount_root(
+                                    container_->id, layers,
+                                    json::bool_or(data_.host_config, "AutoRemove"), users_));
     root_ = std::make_unique<DetachedMount>(std::move(root));
     SpecInputs inputs;
     inputs.image_root = root_->root();
@@ -133,11 +142,15 @@ class Launch {
     ASSIGN_OR_RETURN(request_.spec, build_spec(container_->id, data_, inputs));
     volumes_mounted_ = true;
     RETURN_IF_ERROR(check_root_directories(root_->root()));
-    MountContext mounts{container_->id, impl_.holder_of(container_->id), data_.requester,
-                        root_->root(), request_.spec.user};
+    MountContext mounts{container_->id,
+                        impl_.holder_of(container_->id),
+                        data_.requester,
+                        root_->root(),
+                        {request_.spec.user, users_}};
     ASSIGN_OR_RETURN(prepared_, impl_.mounts.prepare(data_.mounts, mounts));
     RETURN_IF_ERROR(add_own_files());
     RETURN_IF_ERROR(share_memory());
+    if (users_) join_users();
     request_.spec.namespaces.network.borrowed = shares_network(data_.host_config);
     request_.spec.mounts.insert(request_.spec.mounts.end(), prepared_.mounts.begin(),
                                 prepared_.mounts.end());
@@ -167,6 +180,7 @@ class Launch {
       }
       ASSIGN_OR_RETURN(auto file, open_file(impl_.folders.file(owner, name), O_PATH | O_NOFOLLOW));
       ASSIGN_OR_RETURN(auto tree, DetachedMount::clone(file, "", false));
+      if (users_) RETURN_IF_ERROR(give_to_container(tree));
       own_files_.push_back(std::move(tree));
       ContainerMount mount;
       mount.target = target;
@@ -175,6 +189,23 @@ class Launch {
       request_.spec.mounts.push_back(std::move(mount));
     }
     return {};
+  }
+
+  void join_users() {
+    auto& namespaces = request_.spec.namespaces;
+    namespaces.user = {ContainerNamespaces::Kind::kPath,
+                       fmt::format("/proc/{}/fd/{}", ::getpid(), users_file_.get())};
+    for (const auto& range : users_->ids.uids)
+      namespaces.uids.push_back({range.inside, range.outside, range.count});
+    for (const auto& range : users_->ids.gids)
+      namespaces.gids.push_back({range.inside, range.outside, range.count});
+  }
+
+  // Files of ours are root's, the container's in its namespace.
+  Status give_to_container(DetachedMount& tree) const {
+    MountAttributes attributes;
+    attributes.id_map_namespace = users_file_;
+    return tree.set(attributes);
   }
 
   // --ipc container:ID shares the other one's /dev/shm, too.
@@ -270,6 +301,8 @@ class Launch {
   Engine::Impl& impl_;
   ContainerPtr container_;
   const ContainerData data_;
+  UniqueFd users_file_;  // its user namespace
+  std::optional<UserNamespace> users_;
   Attachment attachment_;
   std::string netns_;
   std::unique_ptr<DetachedMount> root_;

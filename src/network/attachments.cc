@@ -149,7 +149,7 @@ Status Networks::sweep() {
   return status;
 }
 
-Result<std::string> Networks::create_netns(const ContainerId& container) {
+Result<std::string> Networks::create_netns(const ContainerId& container, BorrowedFd owner) {
   std::string path = fmt::format("{}/netns/{}", impl_->options_.exec_root, container);
   {
     const Impl::Lock lock(impl_->mutex_);
@@ -163,7 +163,7 @@ Result<std::string> Networks::create_netns(const ContainerId& container) {
     for (int number = 2; leaving(path); ++number) path = fmt::format("{}.{}", first, number);
     impl_->namespaces_[container] = path;
   }
-  RETURN_IF_ERROR(impl_->host_->create_netns(path));
+  RETURN_IF_ERROR(impl_->host_->create_netns(path, owner));
   return path;
 }
 

@@ -63,8 +63,8 @@ class HostNetwork {
                                    const IpAddress& gateway) = 0;
 
   // A new namespace with `lo` up, kept by a bind mount on `path`; an existing one there is
-  // replaced.
-  virtual Status create_netns(const std::string& path) = 0;
+  // replaced. It belongs to `owner`, a user namespace, or to the daemon's.
+  virtual Status create_netns(const std::string& path, BorrowedFd owner) = 0;
   // Missing is success. Processes inside keep theirs until they end.
   virtual Status remove_netns(const std::string& path) = 0;
 

@@ -25,6 +25,7 @@
 #include "base/process.h"
 #include "network/host_network.h"
 #include "network/rtnetlink.h"
+#include "os/child_call.h"
 
 namespace holdfast {
 namespace {
@@ -57,6 +58,8 @@ std::string bridge_mac(const BridgePlan& plan) {
   return fmt::format("02:42:{:02x}:{:02x}:{:02x}:{:02x}", tail[0], tail[1], tail[2], tail[3]);
 }
 
+constexpr auto kPatience = std::chrono::seconds(10);  // for a child that makes a few calls
+
 void bring_loopback_up() {
   const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request{};
@@ -66,14 +69,39 @@ void bring_loopback_up() {
   ::ioctl(socket.get(), SIOCSIFFLAGS, &request);
 }
 
-// Runs on a thread of its own, which ends in the new namespace.
-Status make_netns_here(const std::string& path) {
-  if (::unshare(CLONE_NEWNET) != 0) return fail_errno("create network namespace");
+// What a new namespace, which this thread is in, starts out with.
+void prepare_netns() {
   bring_loopback_up();
   // As dockerd has it: any user of a container may use low ports and ping.
   (void)write_sysctl("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
   (void)write_sysctl("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+}
+
+// Runs on a thread of its own, which ends in the new namespace.
+Status make_netns_here(const std::string& path) {
+  if (::unshare(CLONE_NEWNET) != 0) return fail_errno("create network namespace");
+  prepare_netns();
   if (::mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) != 0)
+    return fail_errno("mount network namespace on \"{}\"", path);
+  return {};
+}
+
+// The same for `owner`, a user namespace, which only a process with a single thread may enter.
+Status make_netns_of(BorrowedFd owner, const std::string& path) {
+  auto made = call_in_child({owner}, kPatience, [owner](ChildReply& reply) {
+    if (::setns(owner.get(), CLONE_NEWUSER) != 0 || ::unshare(CLONE_NEWNET) != 0)
+      return reply.fail(0, errno);
+    int netns = ::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    netns < 0 ? reply.fail(1, errno) : reply.give(netns);
+  });
+  if (!made) return tl::unexpected(std::move(made).error().wrap("create network namespace"));
+  if (made->number != 0 || made->files.empty())
+    return fail_errno_text(made->number, "create network namespace");
+  const BorrowedFd netns = made->files[0];
+  if (::setns(netns.get(), CLONE_NEWNET) != 0) return fail_errno("enter network namespace");
+  prepare_netns();
+  const std::string source = fmt::format("/proc/self/fd/{}", netns.get());
+  if (::mount(source.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0)
     return fail_errno("mount network namespace on \"{}\"", path);
   return {};
 }
@@ -211,7 +239,7 @@ class KernelNetwork final : public HostNetwork {
   Status plug(const CablePlan& plan) override;
   Status add_default_route(const std::string& netns, const std::string& interface,
                            const IpAddress& gateway) override;
-  Status create_netns(const std::string& path) override;
+  Status create_netns(const std::string& path, BorrowedFd owner) override;
   Status remove_netns(const std::string& path) override;
 
   Status apply_rules(bool v6, const std::string& text) override {
@@ -293,12 +321,14 @@ Status KernelNetwork::plug(const CablePlan& plan) {
   return {};
 }
 
-Status KernelNetwork::create_netns(const std::string& path) {
+Status KernelNetwork::create_netns(const std::string& path, BorrowedFd owner) {
   RETURN_IF_ERROR(remove_netns(path));
   RETURN_IF_ERROR(make_directories(std::filesystem::path(path).parent_path(), 0711));
   ASSIGN_OR_RETURN(const UniqueFd target, open_file(path, O_RDONLY | O_CREAT, 0444));
   Status status;
-  std::thread([&] { status = make_netns_here(path); }).join();
+  std::thread([&] {
+    status = owner.valid() ? make_netns_of(owner, path) : make_netns_here(path);
+  }).join();
   if (!status) (void)remove_file(path);
   return status;
 }

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/typed_id.h"
+#include "base/unique_fd.h"
 #include "network/ports.h"
 
 namespace holdfast {
@@ -206,8 +207,9 @@ class Networks {
 
   // --- namespaces ---
   // A new network namespace with `lo` up, kept alive by a bind mount on the path returned. Needs
-  // root. tear_down() ends it, also for a container without networks.
-  Result<std::string> create_netns(const ContainerId& container);
+  // root. tear_down() ends it, also for a container without networks. `owner` is the user namespace
+  // it belongs to, in which the container may change it; none: the daemon's own.
+  Result<std::string> create_netns(const ContainerId& container, BorrowedFd owner = BorrowedFd(-1));
 
   // The one in use; empty when there is none.
   std::string netns_path(const ContainerId& container) const;

@@ -59,7 +59,7 @@ class FakeHost final : public HostNetwork {
     state_.default_routes.push_back(interface + " " + gateway.str());
     return {};
   }
-  Status create_netns(const std::string& path) override {
+  Status create_netns(const std::string& path, BorrowedFd) override {
     state_.namespaces.insert(path);
     return {};
   }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,8 +42,8 @@ Status write_map(const std::string& path, const std::vector<IdRange>& ranges) {
   return {};
 }
 
-// A child in a user namespace of its own, which waits until it is killed. It shares our memory's
-// pages but runs nothing of ours: only system calls after the fork.
+// A child in a user namespace of its own, which waits until it is let go: only from outside can the
+// maps be written. It has none of our descriptors, whose copies would keep the daemon's locks.
 class NamespaceChild {
  public:
   static Result<NamespaceChild> spawn() {
@@ -52,20 +53,13 @@ class NamespaceChild {
     UniqueFd ours(ends[0]), theirs(ends[1]);
     pid_t pid = ::fork();
     if (pid < 0) return fail_errno("fork");
-    if (pid == 0) {
-      char word = ::unshare(CLONE_NEWUSER) == 0 ? 0 : static_cast<char>(errno);
-      [[maybe_unused]] auto written = ::write(theirs.get(), &word, 1);
-      // Ends with us: the other side closes when we die.
-      ::close(ours.get());
-      [[maybe_unused]] auto count = ::read(theirs.get(), &word, 1);
-      ::_exit(0);
-    }
+    if (pid == 0) wait_inside(theirs.get());
     NamespaceChild child(pid, std::move(ours));
     theirs.reset();
-    char word = 0;
-    if (::read(child.control_.get(), &word, 1) != 1)
+    int outcome = 0;
+    if (::read(child.control_.get(), &outcome, sizeof outcome) != sizeof outcome)
       return fail(Code::kInternal, "user namespace: its first process ended early");
-    if (word != 0) return fail_errno_text(word, "make user namespace");
+    if (outcome != 0) return fail_errno_text(outcome, "make user namespace");
     return child;
   }
 
@@ -83,6 +77,18 @@ class NamespaceChild {
 
  private:
   NamespaceChild(pid_t pid, UniqueFd control) : pid_(pid), control_(std::move(control)) {}
+
+  // System calls only, as after any fork(2) of a process with threads.
+  [[noreturn]] static void wait_inside(int socket) {
+    int outcome = ::unshare(CLONE_NEWUSER) == 0 ? 0 : errno;
+    auto own = static_cast<unsigned>(socket);
+    if (own > 0) ::syscall(SYS_close_range, 0U, own - 1, 0U);
+    ::syscall(SYS_close_range, own + 1, ~0U, 0U);
+    char ignored = 0;
+    if (::write(socket, &outcome, sizeof outcome) == sizeof outcome) [[maybe_unused]]
+      auto count = ::read(socket, &ignored, 1);
+    ::_exit(0);
+  }
 
   pid_t pid_;
   UniqueFd control_;
@@ -129,6 +135,14 @@ std::uint32_t map_id(const std::vector<IdRange>& ranges, std::uint32_t id) {
   for (const auto& range : ranges) {
     if (id >= range.inside && id < end_of(range.inside, range))
       return range.outside + (id - range.inside);
+  }
+  return kNoId;
+}
+
+std::uint32_t unmap_id(const std::vector<IdRange>& ranges, std::uint32_t id) {
+  for (const auto& range : ranges) {
+    if (id >= range.outside && id < end_of(range.outside, range))
+      return range.inside + (id - range.outside);
   }
   return kNoId;
 }

@@ -27,6 +27,12 @@ struct IdMap {
   bool operator==(const IdMap&) const = default;
 };
 
+// A user namespace, open, and the map it was made with. Borrows the descriptor.
+struct UserNamespace {
+  IdMap ids;
+  BorrowedFd file{-1};
+};
+
 // 2^32 - 1 means "no id" to the kernel: the highest that can be mapped is one below.
 inline constexpr std::uint32_t kNoId = 0xffffffff;
 
@@ -39,6 +45,9 @@ Status check_id_ranges(const std::vector<IdRange>& ranges);
 
 // What `id` inside is outside; kNoId when it isn't mapped.
 std::uint32_t map_id(const std::vector<IdRange>& ranges, std::uint32_t id);
+
+// The way back; kNoId when nothing is mapped to `id`.
+std::uint32_t unmap_id(const std::vector<IdRange>& ranges, std::uint32_t id);
 
 // A user namespace with these maps and nobody in it, known by its descriptor alone. Needs
 // CAP_SETUID, CAP_SETGID and CAP_SYS_ADMIN.

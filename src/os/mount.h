@@ -63,6 +63,8 @@ class DetachedMount {
   static Result<DetachedMount> clone(BorrowedFd directory, const std::string& path, bool recursive);
 
   BorrowedFd root() const { return root_; }
+  // The mount as a bare descriptor, which keeps it.
+  UniqueFd release() && { return std::move(root_); }
 
   // mount_setattr(2). kNotImplemented when the file system cannot map ids.
   Status set(const MountAttributes& attributes);

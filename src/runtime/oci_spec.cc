@@ -350,7 +350,8 @@ Result<Object> build_linux(const ContainerSpec& spec, const SpecHost& host,
                            const std::vector<std::string>& capabilities) {
   Object result;
   result["namespaces"] = namespace_array(spec);
-  if (spec.namespaces.user.kind == Kind::kPrivate) {
+  // Where a namespace is joined its map is there already, but runc wants to know it.
+  if (!spec.namespaces.uids.empty()) {
     result["uidMappings"] = id_map_array(spec.namespaces.uids);
     result["gidMappings"] = id_map_array(spec.namespaces.gids);
   }

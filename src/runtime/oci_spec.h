@@ -71,7 +71,7 @@ struct ContainerNamespaces {
   Choice network, pid, ipc, uts;
   Choice cgroup;  // kPrivate is Docker's default on cgroup v2, kHost on v1
   Choice user{Kind::kHost, {}};
-  // For a private user namespace: {container id, host id, count}.
+  // Of a user namespace, to be made or joined: {container id, host id, count}.
   struct IdRange {
     std::uint32_t container = 0, host = 0, count = 0;
   };

@@ -35,6 +35,7 @@ class Engine:
         self.kind = kind
         self.number = next(_numbers)
         self.dir = Path(directory or tempfile.mkdtemp(prefix="holdfast-test-"))
+        self.dir.chmod(0o711)  # as /run and /var/lib are: containers of other users come this way
         self.data_root = self.dir / "data"
         self.exec_root = self.dir / "exec"
         self.socket = self.dir / "engine.sock"

@@ -238,7 +238,8 @@ Status check_mode(std::string_view flag, std::string_view kind, const std::strin
 Status add_isolation(const ContainerOptions& options, json::Object& host) {
   RETURN_IF_ERROR(check_mode("pid", "PID", options.pid, {"host", "private"}, true));
   RETURN_IF_ERROR(check_mode("uts", "UTS", options.uts, {"host"}, false));
-  RETURN_IF_ERROR(check_mode("userns", "USER", options.userns, {"host"}, false));
+  bool own_users = options.userns == "private" || options.userns.starts_with("auto");
+  if (!own_users) RETURN_IF_ERROR(check_mode("userns", "USER", options.userns, {"host"}, false));
   RETURN_IF_ERROR(check_mode("cgroupns", "CGROUP", options.cgroupns, {"host", "private"}, false));
   put(host, "Privileged", options.privileged);
   auto add = normal_capabilities(options.cap_add);

@@ -92,9 +92,9 @@ ContainerMount made_mount(const MountPoint& mount, const MountContext& context) 
     result.options.emplace_back("ptmxmode=0666");
   if (mount.type == MountType::kTmpfs && mount.change_owner) {
     if (!has_key(mount.options, "uid"))
-      result.options.push_back(fmt::format("uid={}", context.user.uid));
+      result.options.push_back(fmt::format("uid={}", context.ownership.user.uid));
     if (!has_key(mount.options, "gid"))
-      result.options.push_back(fmt::format("gid={}", context.user.gid));
+      result.options.push_back(fmt::format("gid={}", context.ownership.user.gid));
   }
   return result;
 }
@@ -150,10 +150,11 @@ Result<UniqueFd> MountExecutor::open_volume_source(const MountPoint& mount,
   return open_subpath(mounted.root, mount);
 }
 
-Result<DetachedMount> MountExecutor::clone_image(const MountPoint& mount) const {
+Result<DetachedMount> MountExecutor::clone_image(const MountPoint& mount,
+                                                 const MountContext& context) const {
   ASSIGN_OR_RETURN(auto id, images_.resolve(mount.source));
   ASSIGN_OR_RETURN(auto layers, images_.layer_paths(id));
-  ASSIGN_OR_RETURN(auto root, ImageRoot::open(layers));
+  ASSIGN_OR_RETURN(auto root, ImageRoot::open(layers, context.ownership.users));
   if (mount.subpath.empty()) return std::move(root).take();
   ASSIGN_OR_RETURN(auto tree, std::move(root).take());
   // Only of what hangs in a tree can a piece be cloned: this one hangs for a moment, where nobody
@@ -199,7 +200,7 @@ Result<DetachedMount> MountExecutor::overlay(const MountPoint& mount, BorrowedFd
 Result<DetachedMount> MountExecutor::clone_source(const MountPoint& mount,
                                                   const MountContext& context,
                                                   std::size_t number) const {
-  if (mount.type == MountType::kImage) return clone_image(mount);
+  if (mount.type == MountType::kImage) return clone_image(mount, context);
   bool bind = mount.type == MountType::kBind;
   auto opened =
       bind ? open_bind_source(mount, context.requester) : open_volume_source(mount, context.holder);
@@ -210,10 +211,10 @@ Result<DetachedMount> MountExecutor::clone_source(const MountPoint& mount,
   }
   RETURN_IF_ERROR(check_propagation(source, mount));
   if (context.changes_disk)
-    RETURN_IF_ERROR(change_source(source, mount, context.user, context.container));
+    RETURN_IF_ERROR(change_source(source, mount, context.ownership, context.container));
   if (mount.overlay) return overlay(mount, source, context, number);
   ASSIGN_OR_RETURN(auto tree, DetachedMount::clone(source, "", mount.recursive));
-  if (mount.id_map) RETURN_IF_ERROR(map_ids(tree, source, mount, context.user));
+  RETURN_IF_ERROR(map_ids(tree, source, mount, context.ownership));
   return tree;
 }
 

@@ -5,6 +5,7 @@
 
 #include "engine/container_folders.h"
 #include "engine/mounts/bind_policy.h"
+#include "engine/mounts/mount_ownership.h"
 #include "engine/mounts/mount_point.h"
 #include "image/images.h"
 #include "os/mount.h"
@@ -28,7 +29,7 @@ struct MountContext {
   HolderId holder;  // for which volumes are mounted
   Requester requester;
   BorrowedFd root{-1};       // its root directory, in which targets are looked up
-  ContainerUser user;        // whose the files become with U, or appear to be with idmap
+  Ownership ownership;       // whose the files become with U, or appear to be with idmap
   bool changes_disk = true;  // U and z apply: not for those who only look
 };
 
@@ -56,7 +57,7 @@ class MountExecutor {
   Result<ContainerMount> prepare_one(const MountPoint& mount, const MountContext& context,
                                      PreparedMounts& prepared) const;
   Result<UniqueFd> open_volume_source(const MountPoint& mount, const HolderId& holder) const;
-  Result<DetachedMount> clone_image(const MountPoint& mount) const;
+  Result<DetachedMount> clone_image(const MountPoint& mount, const MountContext& context) const;
   Result<DetachedMount> clone_source(const MountPoint& mount, const MountContext& context,
                                      std::size_t number) const;
   Result<DetachedMount> overlay(const MountPoint& mount, BorrowedFd source,

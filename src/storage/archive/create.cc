@@ -18,6 +18,15 @@
 namespace holdfast::archive {
 namespace {
 
+constexpr std::uint32_t kOverflowId = 65534;
+
+// An owner as the archive has it.
+std::uint32_t shown_id(const std::vector<IdRange>& ranges, std::uint32_t id) {
+  if (ranges.empty()) return id;
+  std::uint32_t inside = unmap_id(ranges, id);
+  return inside == kNoId ? kOverflowId : inside;
+}
+
 constexpr std::size_t kBlock = 256 << 10;
 constexpr off_t kHoleWorthKeeping = 1 << 20;
 
@@ -209,8 +218,8 @@ class Creation {
     ::archive_entry_set_pathname(entry.get(), node.member.c_str());
     ::archive_entry_set_filetype(entry.get(), node.status.st_mode & S_IFMT);
     ::archive_entry_set_perm(entry.get(), node.status.st_mode & 07777);
-    ::archive_entry_set_uid(entry.get(), node.status.st_uid);
-    ::archive_entry_set_gid(entry.get(), node.status.st_gid);
+    ::archive_entry_set_uid(entry.get(), shown_id(options_.ids.uids, node.status.st_uid));
+    ::archive_entry_set_gid(entry.get(), shown_id(options_.ids.gids, node.status.st_gid));
     ::archive_entry_set_size(entry.get(), S_ISREG(node.status.st_mode) ? node.status.st_size : 0);
     ::archive_entry_set_mtime(entry.get(), node.status.st_mtim.tv_sec, 0);
     if (S_ISCHR(node.status.st_mode) || S_ISBLK(node.status.st_mode))

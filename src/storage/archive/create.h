@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/cancellation.h"
+#include "os/id_map.h"
 #include "storage/archive/stream.h"
 
 namespace holdfast::archive {
@@ -20,6 +21,9 @@ struct CreateOptions {
   // Paths below the directory that are left out with what is in them, such as "proc".
   std::vector<std::string> exclude;
   bool stay_on_file_system = false;  // directories that are mount points are written empty
+  // Whose owners the tree has: a file of id `outside` is written as `inside`, of any other as
+  // nobody's. Empty: ids are written as they are.
+  IdMap ids;
   const Cancellation* cancellation = nullptr;
 };
 

@@ -191,6 +191,7 @@ class Extraction {
                   options_.limits.entries);
     }
     ASSIGN_OR_RETURN(auto member, to_member(entry));
+    RETURN_IF_ERROR(map_owner(member));
     if (member.size > options_.limits.bytes) {
       return fail(Code::kInvalidArgument,
                   "archive member \"{}\" of {} bytes is larger than the "
@@ -198,6 +199,18 @@ class Extraction {
                   member.name, member.size, options_.limits.bytes);
     }
     return tree_.add(member, [&](BorrowedFd file) { return write_content(file, member.size); });
+  }
+
+  Status map_owner(Member& member) const {
+    if (options_.ids.uids.empty()) return {};
+    Owner mapped{map_id(options_.ids.uids, member.owner.uid),
+                 map_id(options_.ids.gids, member.owner.gid)};
+    if (mapped.uid == kNoId || mapped.gid == kNoId)
+      return fail(Code::kInvalidArgument,
+                  "archive member \"{}\": owner {}:{} is none of the container's user namespace",
+                  member.name, member.owner.uid, member.owner.gid);
+    member.owner = mapped;
+    return {};
   }
 
   Status write_content(BorrowedFd file, std::uint64_t size) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "os/id_map.h"
 #include "storage/archive/stream.h"
 
 namespace holdfast::archive {
@@ -35,6 +36,9 @@ struct ExtractOptions {
   // Owners as in the archive, when absent; else everything belongs to this one (docker cp with
   // copyUIDGID). Without CAP_CHOWN owners are left alone.
   std::optional<Owner> owner;
+  // Whose owners the tree has: the archive's `inside` becomes `outside`; one that isn't mapped is
+  // refused (kInvalidArgument). Not applied to `owner`. Empty: ids are taken as they are.
+  IdMap ids;
   bool devices = true;  // false: device nodes are refused (kInvalidArgument)
   bool no_overwrite_dir_non_dir =
       false;            // a directory and a non-directory never replace each other
