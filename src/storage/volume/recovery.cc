@@ -47,9 +47,10 @@ Result<Volume> read_sidecar(BorrowedFd directory) {
 
 Status Volumes::Impl::recover() {
   RETURN_IF_ERROR(load_records());
+  // Rows of removed volumes go first: a new volume may have the name by now.
+  RETURN_IF_ERROR(sort_trash());
   std::vector<std::string> names;
   RETURN_IF_ERROR(compare_directories(names));
-  RETURN_IF_ERROR(sort_trash());
   report_missing(names);
   keep_reserves();
   return sweep_staging();

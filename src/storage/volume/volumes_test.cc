@@ -258,6 +258,27 @@ TEST_F(VolumesTest, RemovalOutlivesALostTableRow) {
   EXPECT_EQ(names(), std::vector<std::string>{"kept"});
 }
 
+TEST_F(VolumesTest, VolumeMadeAnewOutlivesTheRowOfTheOneBefore) {
+  make("data");
+  volumes_.reset();
+  auto records = *store_->all(RecordKind::kVolume);
+  open();
+  ASSERT_TRUE(volumes_->remove(kData));
+  auto id = make("data")->id;
+  // As if the crash had come before either change was committed to the table.
+  volumes_.reset();
+  auto trash = root_ + "/trash/volume-0123";
+  ASSERT_TRUE(make_directories(trash + "/_data", 0700));
+  std::ofstream(trash + "/volume.json") << records.at(0).document;
+  reopen_with_records(records);
+  ASSERT_EQ(names(), std::vector<std::string>{"data"});
+  EXPECT_EQ((*volumes_->get(kData))->id, id);
+  EXPECT_TRUE(trash_is_gone());
+  open();
+  ASSERT_EQ(names(), std::vector<std::string>{"data"});
+  EXPECT_EQ((*volumes_->get(kData))->id, id);
+}
+
 TEST_F(VolumesTest, RecordsAreRebuiltFromTheVolumesThemselves) {
   ASSERT_TRUE(volumes_->create({"data", "", {}, {{"a", "b"}}}));
   auto id = (*volumes_->get(kData))->id;
