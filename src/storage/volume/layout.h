@@ -15,6 +15,7 @@ namespace holdfast {
 //     plugin.json              whom its plugin has been told to mount it for (MountLedger)
 //     _data/                   its files, or the mount point for them
 //   staging/volume-<id>/       a volume being made
+//   staging/volume-<id>        a record on its way into a volume
 //   staging/fill-<id>/         content on its way into an empty volume
 //   staging/fill-<id>.json     names the volume into which .holdfast-fill-<id> is being filled in
 //                              place

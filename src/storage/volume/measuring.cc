@@ -27,37 +27,51 @@ std::optional<std::uint64_t> Volumes::Impl::measure(const Volume& volume) {
   return bytes ? std::optional(*bytes) : std::nullopt;
 }
 
+// Under the mutex. The count goes on whoever waits for it.
+void Volumes::Impl::begin_measuring(VolumeEntry& entry) {
+  bool fresh = entry.size && std::chrono::steady_clock::now() - entry.size_known_at < kSizeIsFresh;
+  if (fresh || std::exchange(entry.measuring, true)) return;
+  janitors.submit([this, volume = entry.volume] {
+    auto bytes = measure(*volume);
+    std::lock_guard lock(mutex);
+    // It may have been renamed or removed meanwhile, and another one have its name.
+    auto found = entries.find(volume->name.str());
+    if (found != entries.end() && found->second.volume && found->second.volume->id == volume->id) {
+      found->second.measuring = false;
+      found->second.size = bytes;
+      found->second.size_known_at = std::chrono::steady_clock::now();
+    }
+    measured.notify_all();
+  });
+}
+
+std::vector<std::optional<std::uint64_t>> Volumes::sizes(const std::vector<VolumeName>& names,
+                                                         std::chrono::milliseconds budget) {
+  auto deadline = std::chrono::steady_clock::now() + budget;
+  std::unique_lock lock(impl_->mutex);
+  auto entry_of = [&](const VolumeName& name) -> VolumeEntry* {
+    auto found = impl_->entries.find(name.str());
+    if (found == impl_->entries.end() || !found->second.volume) return nullptr;
+    return impl_->is_remote(*found->second.volume) ? nullptr : &found->second;
+  };
+  for (const auto& name : names)
+    if (auto* entry = entry_of(name)) impl_->begin_measuring(*entry);
+  std::vector<std::optional<std::uint64_t>> sizes;
+  for (const auto& name : names) {
+    impl_->measured.wait_until(lock, deadline, [&] {
+      auto* entry = entry_of(name);
+      return !entry || !entry->measuring;
+    });
+    // Past the budget an older count is better than none.
+    auto* entry = entry_of(name);
+    sizes.push_back(entry ? entry->size : std::nullopt);
+  }
+  return sizes;
+}
+
 std::optional<std::uint64_t> Volumes::size(const VolumeName& name,
                                            std::chrono::milliseconds budget) {
-  Impl* impl = impl_.get();
-  std::unique_lock lock(impl->mutex);
-  auto entry = [&]() -> VolumeEntry* {
-    auto found = impl->entries.find(name.str());
-    return found == impl->entries.end() || !found->second.volume ? nullptr : &found->second;
-  };
-  auto* seen = entry();
-  if (!seen || impl->is_remote(*seen->volume)) return std::nullopt;
-  auto started = std::chrono::steady_clock::now();
-  if (seen->size && started - seen->size_known_at < kSizeIsFresh) return seen->size;
-  if (!std::exchange(seen->measuring, true)) {
-    impl->janitors.submit([impl, name, volume = seen->volume] {
-      auto bytes = impl->measure(*volume);
-      std::lock_guard done(impl->mutex);
-      if (auto found = impl->entries.find(name.str()); found != impl->entries.end()) {
-        found->second.measuring = false;
-        found->second.size = bytes;
-        found->second.size_known_at = std::chrono::steady_clock::now();
-      }
-      impl->measured.notify_all();
-    });
-  }
-  impl->measured.wait_until(lock, started + budget, [&] {
-    auto* now_there = entry();
-    return !now_there || !now_there->measuring;
-  });
-  auto* measured = entry();
-  // Past the budget an older count is better than none.
-  return measured ? measured->size : std::nullopt;
+  return sizes({name}, budget)[0];
 }
 
 }  // namespace holdfast

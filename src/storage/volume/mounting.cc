@@ -3,6 +3,19 @@
 // Taking volumes into use: their files are made reachable, and filled on first use (populate.cc).
 namespace holdfast {
 
+// The volume's slot is held. A crash may forget a use of the last seconds: it is not worth a sync.
+void Volumes::Impl::note_use(const VolumeName& name) {
+  std::string row;
+  {
+    std::lock_guard lock(mutex);
+    auto found = entries.find(name.str());
+    if (found == entries.end() || !found->second.volume) return;
+    found->second.last_used = now();
+    row = VolumeRow{*found->second.volume, found->second.last_used}.to_json();
+  }
+  index.put_at_leisure(name.str(), std::move(row));
+}
+
 Result<MountedVolume> Volumes::mount(const VolumeName& name, const HolderId& holder) {
   auto turn = impl_->enter(name.str());
   VolumePtr volume;
@@ -27,6 +40,7 @@ Result<MountedVolume> Volumes::mount(const VolumeName& name, const HolderId& hol
       });
   if (mounted) {
     impl_->note_mountpoint(name, mountpoint);
+    impl_->note_use(name);
     return MountedVolume{std::move(*mounted), std::move(mountpoint)};
   }
   if (impl_->is_remote(*volume)) impl_->settle_later(name.str());
@@ -55,6 +69,7 @@ Status Volumes::remount(const VolumeName& name, const HolderId& holder) {
   auto status = driver->remount(*volume, directory, holder);
   if (!status) return about("mount", name.str(), status.error());
   impl_->note_mountpoint(name, driver->mountpoint(*volume, directory));
+  impl_->note_use(name);
   return {};
 }
 
@@ -70,6 +85,7 @@ Status Volumes::unmount(const VolumeName& name, const HolderId& holder) {
     last = found->second.mounters.empty();
   }
   if (!volume) return {};
+  impl_->note_use(name);
   if (impl_->is_remote(*volume)) return impl_->unmount_remote(std::move(turn), volume, holder);
   ASSIGN_OR_RETURN(auto* driver, impl_->drivers.find(volume->driver));
   ASSIGN_OR_RETURN(auto directory, impl_->directories.open_volume(name));

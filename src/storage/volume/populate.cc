@@ -107,6 +107,7 @@ Result<Volumes::Filled> Volumes::Impl::fill_in_place(const Volume& volume, Borro
                                    layout::kMarkerSuffix);
   json::Object document;
   document["volume"] = volume.name.str();
+  document["volume_id"] = volume.id;
   document["id"] = id;
   RETURN_IF_ERROR(write_file_atomic(marker, json::serialize(document), 0600, true));
   auto copied = begin_directory_fill(root, source, id);

@@ -46,7 +46,9 @@ Result<Volume> read_sidecar(BorrowedFd directory) {
 }
 
 Status Volumes::Impl::recover() {
+  RETURN_IF_ERROR(undo_renames());
   RETURN_IF_ERROR(load_records());
+  RETURN_IF_ERROR(settle_updates());
   // Rows of removed volumes go first: a new volume may have the name by now.
   RETURN_IF_ERROR(sort_trash());
   std::vector<std::string> names;
@@ -59,8 +61,8 @@ Status Volumes::Impl::recover() {
 Status Volumes::Impl::load_records() {
   ASSIGN_OR_RETURN(auto records, store.all(RecordKind::kVolume));
   for (const auto& record : records) {
-    auto volume = Volume::from_json(record.document);
-    if (!volume || volume->name.str() != record.key) {
+    auto row = VolumeRow::from_json(record.document);
+    if (!row || row->volume.name.str() != record.key) {
       // Its sidecar has it, if the directory is there.
       warnings.push_back(
           fmt::format("record of volume \"{}\" is damaged: rebuilt from its own "
@@ -68,10 +70,11 @@ Status Volumes::Impl::load_records() {
                       record.key));
       continue;
     }
-    volume->mountpoint = first_mountpoint(*volume);
+    row->volume.mountpoint = first_mountpoint(row->volume);
     // Records come ordered by name, as the map is: each goes to the end.
-    entries.emplace_hint(entries.end(), record.key, VolumeEntry{})->second.volume =
-        std::make_shared<const Volume>(std::move(*volume));
+    auto& entry = entries.emplace_hint(entries.end(), record.key, VolumeEntry{})->second;
+    entry.volume = std::make_shared<const Volume>(std::move(row->volume));
+    entry.last_used = row->last_used;
   }
   return {};
 }
@@ -164,6 +167,16 @@ Status Volumes::Impl::sort_trash() {
   return {};
 }
 
+// The volume that a marker of staging/ tells of: by its id, since it may have another name by now.
+VolumeEntry* Volumes::Impl::filled_by(const json::Object& marker) {
+  std::string id = json::string_or(marker, "volume_id");
+  auto found = std::find_if(entries.begin(), entries.end(), [&](const auto& entry) {
+    return entry.second.volume && entry.second.volume->id == id;
+  });
+  if (found == entries.end()) found = entries.find(json::string_or(marker, "volume"));
+  return found != entries.end() && found->second.volume ? &found->second : nullptr;
+}
+
 Status Volumes::Impl::sweep_staging() {
   ASSIGN_OR_RETURN(auto names, names_in(directories.staging));
   for (const auto& name : names) {
@@ -172,9 +185,8 @@ Status Volumes::Impl::sweep_staging() {
       auto path = fmt::format("{}/staging/{}", directories.root, name);
       auto text = read_file(path);
       auto marker = text ? json::parse_object(*text) : Result<json::Object>(json::Object{});
-      auto found = entries.find(marker ? json::string_or(*marker, "volume") : "");
-      if (found != entries.end() && found->second.volume)
-        found->second.unfinished_fill = json::string_or(*marker, "id");
+      if (auto* entry = marker ? filled_by(*marker) : nullptr)
+        entry->unfinished_fill = json::string_or(*marker, "id");
       else
         RETURN_IF_ERROR(remove_file(path));
       continue;

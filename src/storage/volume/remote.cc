@@ -219,6 +219,14 @@ void Volumes::start_background() {
   for (const auto& volume : list()) {
     if (impl_->is_remote(*volume)) impl_->settle_later(volume->name.str());
   }
+  std::vector<VolumeName> unfinished;
+  {
+    std::lock_guard lock(impl_->mutex);
+    for (const auto& [name, entry] : impl_->entries)
+      if (entry.unfinished_update) unfinished.emplace_back(name);
+  }
+  for (const auto& name : unfinished)
+    impl_->janitors.submit([impl = impl_.get(), name] { impl->finish_update(name); });
 }
 
 void Volumes::interrupt() { impl_->drivers.plugins().interrupt(); }
@@ -274,17 +282,36 @@ Result<Volumes::Look> Volumes::look(const VolumeName& name) {
     sight.mountpoint = found->volume.mountpoint;
     sight.scope = impl_->drivers.plugins().driver(found->driver).client().scope();
     sight.status = found->volume.status;
-    return Look{unrecorded(found->driver, found->volume), std::move(sight), {}};
+    Look unknown;
+    unknown.volume = unrecorded(found->driver, found->volume);
+    unknown.sight = std::move(sight);
+    return unknown;
+  }
+  Look seen;
+  seen.volume = *volume;
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (auto entry = impl_->entries.find(name.str()); entry != impl_->entries.end()) {
+      auto users = entry->second.users();
+      seen.holders.assign(users.begin(), users.end());
+      seen.last_used = entry->second.last_used;
+    }
   }
   ASSIGN_OR_RETURN(auto* driver, impl_->drivers.find((*volume)->driver));
   auto sight = driver->look(**volume);
   if (!sight) {
-    VolumeSight known;
-    known.mountpoint = (*volume)->mountpoint;
-    return Look{std::move(*volume), std::move(known), std::move(sight).error().message};
+    seen.sight.mountpoint = seen.volume->mountpoint;
+    seen.problem = std::move(sight).error().message;
+    return seen;
   }
   if (sight->gone) return no_such_volume(name);
-  return Look{std::move(*volume), std::move(*sight), {}};
+  seen.sight = std::move(*sight);
+  if (driver->is_remote()) return seen;
+  if (auto directory = impl_->directories.open_volume(name))
+    seen.sight.status = driver->status(*seen.volume, *directory);
+  else
+    seen.problem = std::move(directory).error().message;
+  return seen;
 }
 
 std::vector<std::string> Volumes::drivers() const { return impl_->drivers.names(); }

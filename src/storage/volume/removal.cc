@@ -2,15 +2,12 @@
 
 // Removing volumes, one or those that nobody holds; trash.cc tells where they go.
 namespace holdfast {
-namespace {
 
-std::string join(const std::set<HolderId>& holders) {
+std::string join_ids(const std::set<HolderId>& holders) {
   std::string text;
   for (const auto& holder : holders) text += (text.empty() ? "" : ", ") + holder.str();
   return text;
 }
-
-}  // namespace
 
 // From here on nobody can take the volume into use; end_removal() must follow.
 Result<VolumePtr> Volumes::Impl::begin_removal(const VolumeName& name) {
@@ -25,7 +22,8 @@ Result<VolumePtr> Volumes::Impl::begin_removal(const VolumeName& name) {
                 "still starting",
                 name);
   if (entry.in_use())
-    return fail(Code::kConflict, "remove {}: volume is in use - [{}]", name, join(entry.users()));
+    return fail(Code::kConflict, "remove {}: volume is in use - [{}]", name,
+                join_ids(entry.users()));
   entry.going = true;
   return entry.volume;
 }
@@ -58,18 +56,19 @@ Status Volumes::remove(const VolumeName& name, bool force) {
   return {};
 }
 
-std::vector<VolumePtr> Volumes::prune_candidates(
+std::vector<Volumes::Listed> Volumes::prune_candidates(
     const std::function<bool(const Volume&)>& wanted) const {
-  std::vector<VolumePtr> candidates;
+  std::vector<Listed> candidates;
   {
     std::lock_guard lock(impl_->mutex);
     if (!impl_->holders_known) return candidates;
     for (const auto& [name, entry] : impl_->entries) {
-      if (entry.volume && !entry.going && !entry.in_use()) candidates.push_back(entry.volume);
+      if (entry.volume && !entry.going && !entry.in_use())
+        candidates.push_back({entry.volume, 0, entry.last_used});
     }
   }
-  std::erase_if(candidates, [&](const VolumePtr& volume) {
-    return impl_->is_remote(*volume) || !wanted(*volume);
+  std::erase_if(candidates, [&](const Listed& one) {
+    return impl_->is_remote(*one.volume) || !wanted(*one.volume);
   });
   return candidates;
 }
@@ -83,7 +82,7 @@ Result<Volumes::Pruned> Volumes::prune(const std::function<bool(const Volume&)>&
   };
   std::vector<Going> going;
   Pruned report;
-  for (const auto& candidate : prune_candidates(wanted)) {
+  for (const auto& [candidate, holders, last_used] : prune_candidates(wanted)) {
     // Somebody is at work on it: it is not unused.
     auto turn = impl_->slots.try_enter(candidate->name.str());
     if (!turn) continue;

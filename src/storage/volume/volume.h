@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/typed_id.h"
 
 namespace holdfast {
@@ -39,6 +40,19 @@ struct Volume {
   std::string to_json() const;
   // Of a document that to_json() wrote; kDataLoss for anything else. `mountpoint` is left empty.
   static Result<Volume> from_json(std::string_view document);
+
+  json::Object to_object() const;
+  static Result<Volume> from_object(const json::Object& document);
+};
+
+// A volume's row in the Store: its record, and what changes too often for the sidecar. A row that
+// was lost and made again from the sidecar has forgotten that.
+struct VolumeRow {
+  Volume volume;
+  Time last_used;  // the last time it was taken into use or given back; zero: never
+
+  std::string to_json() const;
+  static Result<VolumeRow> from_json(std::string_view document);
 };
 
 // Shared: a listing of 10,000 volumes copies pointers, and a volume outlives its removal for those
@@ -48,5 +62,8 @@ using VolumePtr = std::shared_ptr<const Volume>;
 // Docker's rule for names: two characters or more of [a-zA-Z0-9_.-], the first a letter or a digit;
 // at most 255. kInvalidArgument in Docker's words.
 Status check_volume_name(std::string_view name);
+
+// kInvalidArgument when labels and options take more than a sidecar may have.
+Status check_record_size(const Volume& volume);
 
 }  // namespace holdfast

@@ -5,12 +5,17 @@
 
 #include <cerrno>
 
+#include <fmt/ranges.h>
+
 #include "base/file.h"
 #include "base/random.h"
+#include "storage/driver/local/option_rules.h"
 #include "storage/volume/volumes_impl.h"
 
 namespace holdfast {
 namespace {
+
+using Options = std::map<std::string, std::string>;
 
 Volume new_volume(const VolumeSpec& spec) {
   Volume volume;
@@ -23,12 +28,33 @@ Volume new_volume(const VolumeSpec& spec) {
   return volume;
 }
 
-// "size=1g, type=tmpfs"; "none" where there are none.
-std::string options_text(const std::map<std::string, std::string>& options) {
-  std::string text;
-  for (const auto& [key, value] : options)
-    text += fmt::format("{}{}={}", text.empty() ? "" : ", ", key, value);
-  return text.empty() ? "none" : text;
+// Of an option whose value has options of its own, as `o` has.
+std::string without_secrets(const std::string& key, std::string_view value) {
+  constexpr const char* kHidden = "********";
+  if (is_secret_option(key)) return kHidden;
+  std::string shown;
+  while (true) {
+    auto word = value.substr(0, value.find(','));
+    auto equals = word.find('=');
+    bool secret = equals != std::string_view::npos && is_secret_option(word.substr(0, equals));
+    shown += secret ? fmt::format("{}={}", word.substr(0, equals), kHidden) : std::string(word);
+    if (word.size() == value.size()) return shown;
+    value.remove_prefix(word.size() + 1);
+    shown += ',';
+  }
+}
+
+// "o=size=5m, no device" of those options whose values are not the same in `other`.
+std::string differing_options(const Options& options, const Options& other) {
+  std::vector<std::string> texts;
+  for (const auto& [key, value] : options) {
+    auto theirs = other.find(key);
+    if (theirs == other.end() || theirs->second != value)
+      texts.push_back(fmt::format("{}={}", key, without_secrets(key, value)));
+  }
+  for (const auto& [key, value] : other)
+    if (!options.contains(key)) texts.push_back("no " + key);
+  return fmt::format("{}", fmt::join(texts, ", "));
 }
 
 }  // namespace
@@ -89,7 +115,7 @@ Result<Volumes::Created> Volumes::Impl::existing(const VolumeSpec& spec,
     return fail(Code::kConflict,
                 "a volume of that name exists with other options: it has {}, asked for was {}; "
                 "leave the options out to use it as it is, or remove it first",
-                options_text(options), options_text(spec.options));
+                differing_options(options, spec.options), differing_options(spec.options, options));
   if (holder) entry.holders.insert(*holder);
   return Volumes::Created{entry.volume, true};
 }
@@ -195,6 +221,7 @@ Result<Volumes::Created> Volumes::create(const VolumeSpec& given,
   auto volume = new_volume(spec);
   bool theirs = false;
   auto made = impl_->check_health();
+  if (made) made = check_record_size(volume);
   if (made) {
     made = impl_->drivers.find(volume.driver).and_then([&](VolumeDriver* driver) -> Status {
       RETURN_IF_ERROR(driver->check(volume));
@@ -230,7 +257,7 @@ std::vector<Volumes::Listed> Volumes::list_with_holders() const {
     if (!entry.volume || entry.going) continue;
     // Whoever has it mounted holds it, too, but for moments of a start or an end.
     std::size_t holders = entry.mounters.empty() ? entry.holders.size() : entry.users().size();
-    listed.push_back({entry.volume, holders});
+    listed.push_back({entry.volume, holders, entry.last_used});
   }
   return listed;
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,7 @@ class Volumes {
   struct Listed {
     VolumePtr volume;
     std::size_t holders = 0;
+    Time last_used = {};  // the last start or end of a use; zero: never, as far as is known
   };
   std::vector<Listed> list_with_holders() const;
 
@@ -93,6 +95,8 @@ class Volumes {
     VolumePtr volume;
     VolumeSight sight;
     std::string problem;  // why the driver says nothing; empty: it did
+    std::vector<HolderId> holders;
+    Time last_used;  // as in Listed
   };
   Result<Look> look(const VolumeName& name);
 
@@ -114,8 +118,24 @@ class Volumes {
   // removed there.
   Status remove(const VolumeName& name, bool force = false);
 
+  // What changes of a volume; no value takes the label or option away.
+  struct Change {
+    std::map<std::string, std::optional<std::string>> labels;
+    std::map<std::string, std::optional<std::string>> options;
+  };
+  // Durable on return, all or nothing; of many at once for one volume, one after the other.
+  // Options change where its driver can do that: kInvalidArgument or kConflict says why not.
+  Result<VolumePtr> update(const VolumeName& name, const Change& change);
+
+  // Durable on return, all or nothing, and together with the changes of `also`, in which the owners
+  // of holders note the new name. An anonymous volume is a named one from then on. kConflict where
+  // the new name is taken, or while the volume is mounted or held by others than `known`;
+  // kNotImplemented for a plugin's.
+  Result<VolumePtr> rename(const VolumeName& from, const VolumeName& to,
+                           const std::set<HolderId>& known, Batch also);
+
   // The volumes that nobody holds and `wanted` accepts; never those of plugins, as with Docker.
-  std::vector<VolumePtr> prune_candidates(const std::function<bool(const Volume&)>& wanted) const;
+  std::vector<Listed> prune_candidates(const std::function<bool(const Volume&)>& wanted) const;
   struct Pruned {
     std::vector<VolumePtr> removed;
     std::uint64_t bytes = 0;
@@ -150,6 +170,9 @@ class Volumes {
   // server, or elsewhere on the host) or within `budget`: then the count goes on, and a later call
   // has it. A size may be some seconds old.
   std::optional<std::uint64_t> size(const VolumeName& name, std::chrono::milliseconds budget);
+  // Of many, within one budget for all of them.
+  std::vector<std::optional<std::uint64_t>> sizes(const std::vector<VolumeName>& names,
+                                                  std::chrono::milliseconds budget);
 
  private:
   struct Impl;

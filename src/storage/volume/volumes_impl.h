@@ -24,8 +24,10 @@ struct VolumeEntry {
   VolumePtr volume;
   std::set<HolderId> holders;
   std::set<HolderId> mounters;
-  bool going = false;           // being removed: nobody may take it into use
-  std::string unfinished_fill;  // id of a fill in place that a crash interrupted
+  Time last_used;                           // zero: never
+  bool going = false;                       // being removed: nobody may take it into use
+  std::string unfinished_fill;              // id of a fill in place that a crash interrupted
+  std::optional<Volume> unfinished_update;  // the record that a crash kept from coming
   std::optional<std::uint64_t> size;
   std::chrono::steady_clock::time_point size_known_at;
   bool measuring = false;
@@ -97,6 +99,24 @@ struct Volumes::Impl {
   VolumePtr publish(Volume volume, const std::optional<HolderId>& holder);
   // measuring.cc
   std::optional<std::uint64_t> measure(const Volume& volume);
+  void begin_measuring(VolumeEntry& entry);
+
+  // mounting.cc
+  void note_use(const VolumeName& name);
+
+  // update.cc
+  Status replace_sidecar(BorrowedFd directory, const Volume& volume);
+  Status change_record(const VolumePtr& from, const Volume& to);
+  Status settle_updates();
+  void finish_update(const VolumeName& name);
+
+  // rename.cc
+  Result<VolumePtr> may_rename(const VolumeName& from, const VolumeName& to,
+                               const std::set<HolderId>& known);
+  Status move_directory(const Volume& from, const Volume& to);
+  Status undo_rename(const Volume& from, const VolumeName& to);
+  Status rename(const Volume& from, const Volume& to, Time last_used, Batch also);
+  Status undo_renames();
 
   // removal.cc
   Result<VolumePtr> begin_removal(const VolumeName& name);
@@ -129,11 +149,14 @@ struct Volumes::Impl {
   bool discard_leftover(const std::string& name);
   Status sort_trash();
   Status sweep_staging();
+  VolumeEntry* filled_by(const json::Object& marker);
 };
 
 // Docker puts the verb and the name in front of what a volume operation reports.
 tl::unexpected<Error> about(const char* verb, const std::string& name, const Error& error);
 tl::unexpected<Error> no_such_volume(const VolumeName& name);
+// "id, id"
+std::string join_ids(const std::set<HolderId>& holders);
 
 // "volume.json" of a volume's own directory.
 Result<Volume> read_sidecar(BorrowedFd directory);

@@ -17,6 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
+using Options = std::map<std::string, std::string>;
+
 const HolderId kHolder("0123456789ab");
 const VolumeName kData("data");
 
@@ -122,12 +124,23 @@ TEST_F(VolumesTest, CreatingAgainWithOtherOptionsIsAConflictThatSaysWhich) {
   ASSERT_FALSE(conflict);
   EXPECT_EQ(conflict.error().code, Code::kConflict);
   EXPECT_EQ(conflict.error().message,
-            "create data: a volume of that name exists with other options: it has device=x, "
-            "type=tmpfs, asked for was device=x, o=size=1m, type=tmpfs; leave the options out to "
-            "use it as it is, or remove it first");
+            "create data: a volume of that name exists with other options: it has no o, asked for "
+            "was o=size=1m; leave the options out to use it as it is, or remove it first");
   make("plain");
   spec.name = "plain";
-  EXPECT_NE(message_of(spec).find("it has none, asked for was device=x"), std::string::npos);
+  EXPECT_NE(message_of(spec).find("it has no device, no o, no type, asked for was device=x"),
+            std::string::npos);
+}
+
+TEST_F(VolumesTest, ConflictsShowNoSecrets) {
+  Options options{{"type", "cifs"}, {"device", "//host/share"}, {"o", "username=u,password=hush"}};
+  ASSERT_TRUE(volumes_->create({"data", "", options, {}}));
+  options["o"] = "username=u,password=other,ro";
+  auto message = message_of({"data", "", options, {}});
+  EXPECT_NE(message.find("it has o=username=u,password=********, asked for was "
+                         "o=username=u,password=********,ro;"),
+            std::string::npos)
+      << message;
 }
 
 TEST_F(VolumesTest, ListsWhoHoldsHowMany) {
