@@ -6,6 +6,8 @@
 namespace holdfast::client {
 namespace {
 
+constexpr std::string_view kOwnApi = "/holdfast/";
+
 Code code_of_status(int status) {
   switch (status) {
     case 400:
@@ -106,17 +108,25 @@ bool EngineClient::speaks(std::string_view version) {
   return agreed && compare_versions(*agreed, version) >= 0;
 }
 
-Result<Response> EngineClient::open(Request request, std::string_view path, const Query& query) {
+Result<std::string> EngineClient::target(std::string_view path, const Query& query) {
+  if (path.starts_with(kOwnApi)) return with_query(std::string(path), query);
   ASSIGN_OR_RETURN(auto version, api_version());
-  request.target = with_query(fmt::format("/v{}{}", version, path), query);
+  return with_query(fmt::format("/v{}{}", version, path), query);
+}
+
+Result<Response> EngineClient::open(Request request, std::string_view path, const Query& query) {
+  ASSIGN_OR_RETURN(request.target, target(path, query));
   ASSIGN_OR_RETURN(auto response, send_request(endpoint_, request));
-  if (response.status() >= 400) return daemon_error(response);
-  return response;
+  if (response.status() < 400) return response;
+  Error error = daemon_error(response).value();
+  if (path.starts_with(kOwnApi) && error.message.ends_with("page not found"))
+    return fail(Code::kNotImplemented, "this needs holdfastd, and {} is another daemon",
+                endpoint_.text);
+  return tl::unexpected(std::move(error));
 }
 
 Result<Stream> EngineClient::begin(Request request, std::string_view path, const Query& query) {
-  ASSIGN_OR_RETURN(auto version, api_version());
-  request.target = with_query(fmt::format("/v{}{}", version, path), query);
+  ASSIGN_OR_RETURN(request.target, target(path, query));
   return begin_request(endpoint_, request);
 }
 
@@ -148,6 +158,15 @@ Result<json::Value> EngineClient::remove(std::string_view path, const Query& que
   Request request;
   request.method = "DELETE";
   ASSIGN_OR_RETURN(auto response, open(std::move(request), path, query));
+  return json_body(std::move(response));
+}
+
+Result<json::Value> EngineClient::patch(std::string_view path, const json::Value& body) {
+  Request request;
+  request.method = "PATCH";
+  request.headers.emplace_back("Content-Type", "application/json");
+  request.body = json::serialize(body);
+  ASSIGN_OR_RETURN(auto response, open(std::move(request), path));
   return json_body(std::move(response));
 }
 

@@ -28,7 +28,8 @@ struct Ping {
 
 // Speaks the Engine API to one daemon: agrees on the version at the first request, and turns the
 // daemon's {"message"} into an Error that reads "Error response from daemon: …", its Code following
-// from the status. A connection a request; one owner; not thread-safe.
+// from the status. Paths below /holdfast/ are those of Holdfast's own API, which no other daemon
+// has: kNotImplemented says so. A connection a request; one owner; not thread-safe.
 class EngineClient {
  public:
   explicit EngineClient(Endpoint endpoint) : endpoint_(std::move(endpoint)) {}
@@ -45,6 +46,7 @@ class EngineClient {
   Result<json::Value> post(std::string_view path, const Query& query = {},
                            const json::Value& body = nullptr, const Headers& headers = {});
   Result<json::Value> remove(std::string_view path, const Query& query = {});
+  Result<json::Value> patch(std::string_view path, const json::Value& body);
 
   // A response to be read as it comes.
   Result<Response> open(Request request, std::string_view path, const Query& query = {});
@@ -59,6 +61,8 @@ class EngineClient {
   Result<Hijacked> hijack(std::string_view path, const Query& query, const json::Value& body);
 
  private:
+  Result<std::string> target(std::string_view path, const Query& query);
+
   Endpoint endpoint_;
   std::optional<std::string> version_;
 };

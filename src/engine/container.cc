@@ -146,8 +146,7 @@ void Container::notify(const WaitResult& result, bool removed) {
   for (auto& done : due) done(result);
 }
 
-std::string Container::to_record() const {
-  ContainerData data = view();
+std::string Container::to_record(const ContainerData& data) const {
   json::Array mounts;
   for (const auto& mount : data.mounts) mounts.push_back(holdfast::to_json(mount));
   json::Object endpoints;

@@ -102,7 +102,9 @@ class Container {
   void notify_removed(const WaitResult& result);
 
   // The durable record, and the container it describes. kDataLoss says which record is damaged.
-  std::string to_record() const;
+  std::string to_record() const { return to_record(view()); }
+  // What it will be once the container's data is `data`.
+  std::string to_record(const ContainerData& data) const;
   static Result<std::shared_ptr<Container>> from_record(const std::string& key,
                                                         const std::string& document);
 

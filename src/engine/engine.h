@@ -191,12 +191,24 @@ class Engine {
   Result<json::Object> exec_inspect(const std::string& exec_id) const;
   Status exec_resize(const std::string& exec_id, unsigned height, unsigned width);
 
-  // --- volumes (volumes.cc): Docker's JSON ---
+  // --- volumes (volumes.cc, volume_look.cc, volume_change.cc): Docker's JSON ---
   Result<json::Object> create_volume(const json::Object& body);
   Result<std::string> list_volumes(const FilterMap& filters) const;  // as text: there may be many
+  // Beyond Docker: each with when it was last used, and with its size, as far as that is known
+  // within `size_budget`.
+  Result<std::string> list_volumes_in_detail(
+      const FilterMap& filters, std::optional<std::chrono::milliseconds> size_budget) const;
   Result<json::Object> inspect_volume(const std::string& name) const;
   Status remove_volume(const std::string& name, bool force);
   Result<json::Object> prune_volumes(const FilterMap& filters, const std::string& api_version);
+  // What prune_volumes() would take, and how much space that gives back. Changes nothing.
+  Result<json::Object> preview_volume_prune(const FilterMap& filters,
+                                            const std::string& api_version,
+                                            std::chrono::milliseconds size_budget) const;
+  // {"Labels": {"name": "value" or null}, "Options": {…}}: null takes away.
+  Result<json::Object> update_volume(const std::string& name, const json::Object& body);
+  // Containers that don't run follow.
+  Result<json::Object> rename_volume(const std::string& name, const std::string& new_name);
 
   // --- plugins (plugins.cc): Docker's JSON for what it calls managed plugins ---
   Result<json::Array> list_plugins(const FilterMap& filters) const;

@@ -97,6 +97,8 @@ Result<Outcome> Engine::stop(const std::string& name, std::optional<int> timeout
     return restarting;
   });
   if (was_restarting) {
+    // The restart that was due has nothing to do any more, so that this is no wait for it.
+    auto guard = container->slot.acquire();
     RETURN_IF_ERROR(impl.table.save(*container));
     container->notify_exit({container->state().exit_code, {}});
   }

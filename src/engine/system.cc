@@ -273,18 +273,18 @@ Result<json::Object> Engine::disk_usage(const std::vector<std::string>& types) c
     ASSIGN_OR_RETURN(out["Containers"], list(options));
   }
   if (wants(types, "volume")) {
-    json::Array list;
-    // One budget for all of them: what isn't known by then is -1, and known the next time.
-    auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     auto all = impl.parts.volumes.list_all();
-    for (const auto& [volume, holders] : all.volumes) {
-      auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-          deadline - std::chrono::steady_clock::now());
-      auto size =
-          impl.parts.volumes.size(volume->name, std::max(left, std::chrono::milliseconds(0)));
-      json::Object entry = volume_json(*volume, all.scope_of(*volume));
-      entry["UsageData"] = json::Object{{"Size", size ? static_cast<std::int64_t>(*size) : -1},
-                                        {"RefCount", holders}};
+    std::vector<VolumeName> names;
+    for (const auto& one : all.volumes) names.push_back(one.volume->name);
+    // One budget for all of them: what isn't known by then is -1, and known the next time.
+    auto sizes = impl.parts.volumes.sizes(names, std::chrono::seconds(10));
+    json::Array list;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const auto& one = all.volumes[i];
+      json::Object entry = volume_json(*one.volume, all.scope_of(*one.volume));
+      entry["UsageData"] =
+          json::Object{{"Size", sizes[i] ? static_cast<std::int64_t>(*sizes[i]) : -1},
+                       {"RefCount", one.holders}};
       list.push_back(std::move(entry));
     }
     out["Volumes"] = std::move(list);

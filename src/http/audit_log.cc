@@ -17,24 +17,15 @@ namespace {
 // What waits to be written when the disk stalls; lines beyond it are dropped, and that is logged.
 constexpr std::size_t kQueueLimit = 4 << 20;
 
-constexpr std::string_view kPublicParameters[] = {"all",        "condition",
-                                                  "container",  "detachKeys",
-                                                  "filters",    "follow",
-                                                  "force",      "fromImage",
-                                                  "h",          "link",
-                                                  "logs",       "name",
-                                                  "names",      "noOverwriteDirNonDir",
-                                                  "noprune",    "path",
-                                                  "platform",   "ps_args",
-                                                  "quiet",      "repo",
-                                                  "signal",     "since",
-                                                  "size",       "stderr",
-                                                  "stdin",      "stdout",
-                                                  "stream",     "t",
-                                                  "tag",        "tail",
-                                                  "timestamps", "type",
-                                                  "until",      "v",
-                                                  "verbose",    "w"};
+constexpr std::string_view kPublicParameters[] = {
+    "all",     "condition",  "container", "detachKeys", "dry-run",
+    "filters", "follow",     "force",     "fromImage",  "h",
+    "link",    "logs",       "name",      "names",      "noOverwriteDirNonDir",
+    "noprune", "path",       "platform",  "ps_args",    "quiet",
+    "repo",    "signal",     "since",     "size",       "stderr",
+    "stdin",   "stdout",     "stream",    "t",          "tag",
+    "tail",    "timestamps", "type",      "until",      "v",
+    "verbose", "w",          "wait"};
 
 bool is_public(std::string_view name) {
   return std::find(std::begin(kPublicParameters), std::end(kPublicParameters), name) !=

@@ -36,6 +36,9 @@ bool is_version_prefix(std::string_view segment) {
          segment.find_first_not_of("0123456789.", 1) == std::string_view::npos;
 }
 
+// The first segment of our own API, which has versions of its own behind it.
+constexpr std::string_view kOwnApi = "holdfast";
+
 // One part of a version; what is too large for a number is larger than any version we speak.
 Result<int> version_part(std::string_view text, std::string_view whole) {
   int number = 0;
@@ -208,7 +211,9 @@ Result<Target> parse_target(std::string_view text) {
     target.segments.push_back(std::move(segment));
   }
   target.version = kMaxApiVersion;
-  if (target.segments.size() > 1 && is_version_prefix(target.segments[0])) {
+  // "/v1.41/holdfast/…" keeps its prefix, and is no path that anybody has.
+  if (target.segments.size() > 1 && is_version_prefix(target.segments[0]) &&
+      target.segments[1] != kOwnApi) {
     ASSIGN_OR_RETURN(target.version,
                      parse_api_version(std::string_view(target.segments[0]).substr(1)));
     target.segments.erase(target.segments.begin());

@@ -32,6 +32,13 @@ TEST(Target, keeps_names_that_only_look_like_a_version) {
   EXPECT_EQ(parse_target("/v1.41")->segments, std::vector<std::string>{"v1.41"});
 }
 
+TEST(Target, leaves_our_own_api_without_a_version_of_dockers) {
+  EXPECT_EQ(parse_target("/holdfast/v1/volumes")->segments,
+            (std::vector<std::string>{"holdfast", "v1", "volumes"}));
+  EXPECT_EQ(parse_target("/v1.41/holdfast/v1/volumes")->segments,
+            (std::vector<std::string>{"v1.41", "holdfast", "v1", "volumes"}));
+}
+
 TEST(Target, takes_the_absolute_form) {
   auto target = parse_target("http://docker:2375/v1.30/info?x=1");
   ASSERT_TRUE(target);

@@ -12,6 +12,7 @@ Router make_routes(Engine& engine, EventLoop& loop) {
   add_image_transfer_routes(router, engine);
   add_image_routes(router, engine);
   add_volume_routes(router, engine);
+  add_storage_routes(router, engine);
   add_network_routes(router, engine);
   add_foreign_routes(router);
   return router;

@@ -6,8 +6,8 @@
 
 namespace holdfast::http {
 
-// The table of all routes of the Docker Engine API, each thin over the engine. Engine and loop must
-// outlive the server.
+// The table of all routes, of the Docker Engine API and of our own, each thin over the engine.
+// Engine and loop must outlive the server.
 Router make_routes(Engine& engine, EventLoop& loop);
 
 // One file per resource.
@@ -19,6 +19,7 @@ void add_exec_routes(Router& router, Engine& engine);
 void add_image_routes(Router& router, Engine& engine);
 void add_image_transfer_routes(Router& router, Engine& engine);
 void add_volume_routes(Router& router, Engine& engine);
+void add_storage_routes(Router& router, Engine& engine);
 void add_network_routes(Router& router, Engine& engine);
 void add_foreign_routes(Router& router);
 
