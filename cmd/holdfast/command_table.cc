@@ -61,7 +61,9 @@ const std::vector<CommandEntry>& command_table() {
       {{"volume inspect"}, volume_inspect_command},
       {{"volume ls", "volume list"}, volume_ls_command},
       {{"volume prune"}, volume_prune_command},
+      {{"volume rename"}, volume_rename_command},
       {{"volume rm", "volume remove"}, volume_rm_command},
+      {{"volume update"}, volume_update_command},
   };
   return table;
 }

@@ -9,6 +9,8 @@ namespace {
 
 struct PruneOptions {
   bool force = false, all = false, volumes = false;
+  bool dry_run = false;  // of volumes alone, with what follows
+  std::string format, wait;
   wire::Filters filters;
 };
 
@@ -75,12 +77,57 @@ void show_total(Cli& cli, std::uint64_t bytes) {
   cli.out(fmt::format("Total reclaimed space: {}\n", human_size(static_cast<double>(bytes))));
 }
 
+client::TemplateData preview_row(const json::Object& volume) {
+  auto bytes = json::int_or(json::object_or_empty(volume, "UsageData"), "Size", -1);
+  const auto& labels = json::object_or_empty(volume, "Labels");
+  auto created = parse_rfc3339(json::string_or(volume, "CreatedAt"));
+  return make_row({{"Name", json::string_or(volume, "Name")},
+                   {"Driver", json::string_or(volume, "Driver")},
+                   {"Size", bytes < 0 ? "N/A" : human_size(static_cast<double>(bytes))},
+                   {"CreatedSince", created ? ago(*created) : ""},
+                   {"LastUsed", last_used_text(volume)},
+                   {"Labels", pairs_text(labels)}},
+                  labels);
+}
+
+// What a prune of volumes would take. The route is Holdfast's own, so that no other daemon takes
+// the question for the prune itself.
+Result<int> preview_volumes(Cli& cli, const PruneOptions& options) {
+  Query query{{"dry-run", "1"}};
+  auto filters = options.filters;
+  if (options.all) filters.emplace("all", "true");
+  add_filters(query, filters);
+  if (!options.wait.empty()) query.emplace_back("wait", options.wait);
+  ASSIGN_OR_RETURN(auto body, cli.engine().post("/holdfast/v1/volumes/prune", query));
+  if (!body.is_object()) return fail(Code::kUnavailable, "unexpected EOF");
+  std::vector<client::TemplateData> rows;
+  std::size_t unknown = 0;
+  for (const auto& volume : json::array_or_empty(body.get_object(), "Volumes")) {
+    if (!volume.is_object()) continue;
+    const auto& usage = json::object_or_empty(volume.get_object(), "UsageData");
+    if (json::int_or(usage, "Size", -1) < 0) ++unknown;
+    rows.push_back(preview_row(volume.get_object()));
+  }
+  std::size_t count = rows.size();
+  client::ListFormat list;
+  list.table = "{{.Name}}\t{{.Driver}}\t{{.Size}}\t{{.CreatedSince}}\t{{.LastUsed}}";
+  list.headings = {{"Name", "VOLUME NAME"},     {"Driver", "DRIVER"}, {"Size", "SIZE"},
+                   {"CreatedSince", "CREATED"}, {"Labels", "LABELS"}, {"LastUsed", "LAST USED"}};
+  RETURN_IF_ERROR(print_list(cli, options.format, false, list, std::move(rows)));
+  if (!options.format.empty() && options.format != "table") return 0;
+  auto bytes = json::int_or(body.get_object(), "SpaceReclaimable");
+  cli.out(
+      fmt::format("\nWould remove {} volume{}. Total reclaimable space: {}{}\n", count,
+                  count == 1 ? "" : "s", human_size(static_cast<double>(bytes)),
+                  unknown == 0 ? "" : fmt::format(", not counting {} of unknown size", unknown)));
+  return 0;
+}
+
 using Prune = Result<Pruned> (*)(Cli&, const PruneOptions&);
 
-Command make_prune(std::string_view summary, Prune prune,
-                   std::string (*warning)(Cli&, const PruneOptions&), bool shows_total,
+Command make_prune(const std::shared_ptr<PruneOptions>& options, std::string_view summary,
+                   Prune prune, std::string (*warning)(Cli&, const PruneOptions&), bool shows_total,
                    std::string_view all_help) {
-  auto options = std::make_shared<PruneOptions>();
   Command command;
   command.arguments = "[OPTIONS]";
   command.summary = summary;
@@ -135,7 +182,7 @@ Result<int> prune_system(Cli& cli, const PruneOptions& options) {
 
 Command container_prune_command() {
   return make_prune(
-      "Remove all stopped containers",
+      std::make_shared<PruneOptions>(), "Remove all stopped containers",
       [](Cli& cli, const PruneOptions& options) { return prune_containers(cli, options.filters); },
       [](Cli&, const PruneOptions&) -> std::string {
         return "This will remove all stopped containers.";
@@ -145,7 +192,7 @@ Command container_prune_command() {
 
 Command network_prune_command() {
   return make_prune(
-      "Remove all unused networks",
+      std::make_shared<PruneOptions>(), "Remove all unused networks",
       [](Cli& cli, const PruneOptions& options) { return prune_networks(cli, options.filters); },
       [](Cli&, const PruneOptions&) -> std::string {
         return "This will remove all custom networks not used by at least one container.";
@@ -154,8 +201,9 @@ Command network_prune_command() {
 }
 
 Command volume_prune_command() {
-  return make_prune(
-      "Remove unused local volumes",
+  auto options = std::make_shared<PruneOptions>();
+  auto command = make_prune(
+      options, "Remove unused local volumes",
       [](Cli& cli, const PruneOptions& options) {
         return prune_volumes(cli, options.filters, options.all);
       },
@@ -165,11 +213,28 @@ Command volume_prune_command() {
                    : "This will remove anonymous local volumes not used by at least one container.";
       },
       true, "Remove all unused volumes, not just anonymous ones");
+  command.examples =
+      "  holdfast volume prune --all --dry-run          # what would go, and how much space\n"
+      "  holdfast volume prune --filter until=720h      # anonymous ones older than 30 days\n"
+      "  holdfast volume prune --all --filter 'label!=keep'\n";
+  command.flags.flag("dry-run", 0, options->dry_run,
+                     "Show what would be removed and how much space that gives back, and stop");
+  command.flags.flag("format", 0, options->format,
+                     "Format the output of --dry-run: \"table TEMPLATE\", \"json\" or a template");
+  command.flags.flag("wait", 0, options->wait,
+                     "With --dry-run, how long to count sizes (default 2s)", "duration");
+  auto remove = std::move(command.run);
+  command.run = [options, remove = std::move(remove)](Cli& cli,
+                                                      const Arguments& arguments) -> Result<int> {
+    if (options->dry_run) return preview_volumes(cli, *options);
+    return remove(cli, arguments);
+  };
+  return command;
 }
 
 Command image_prune_command() {
   return make_prune(
-      "Remove unused images",
+      std::make_shared<PruneOptions>(), "Remove unused images",
       [](Cli& cli, const PruneOptions& options) {
         return prune_images(cli, options.filters, options.all);
       },

@@ -47,7 +47,11 @@ Command tag_command();
 Command volume_create_command();
 Command volume_ls_command();
 Command volume_prune_command();
+Command volume_rename_command();
 Command volume_rm_command();
+Command volume_update_command();
+// "5 minutes ago", or "never": of a volume as the daemon describes it.
+std::string last_used_text(const json::Object& volume);
 
 // networks
 Command network_connect_command();

@@ -1,89 +1,25 @@
-// volume create, ls, rm; inspect is in inspect.cc, prune in prune.cc.
-#include <algorithm>
+// volume create, rename, rm, update; ls is in volume_ls.cc, inspect in inspect.cc, prune in
+// prune.cc.
 #include <memory>
 
-#include "base/size_text.h"
 #include "client/run/value_specs.h"
 #include "verbs.h"
 
 namespace holdfast::cli {
 namespace {
 
-client::TemplateData volume_row(const json::Object& volume) {
-  const auto& labels = json::object_or_empty(volume, "Labels");
-  const auto* usage = json::find(volume, "UsageData");
-  std::string links = "N/A";
-  std::string size = "N/A";
-  if (usage && usage->is_object()) {
-    links = fmt::format("{}", json::int_or(usage->get_object(), "RefCount", -1));
-    if (auto bytes = json::int_or(usage->get_object(), "Size", -1); bytes >= 0)
-      size = human_size(static_cast<double>(bytes));
-  }
-  return make_row({{"Name", json::string_or(volume, "Name")},
-                   {"Driver", json::string_or(volume, "Driver")},
-                   {"Scope", json::string_or(volume, "Scope")},
-                   {"Mountpoint", json::string_or(volume, "Mountpoint")},
-                   {"Labels", pairs_text(labels)},
-                   {"Links", links},
-                   {"Size", size},
-                   {"Availability", "N/A"},
-                   {"Group", "N/A"},
-                   {"Status", "N/A"}},
-                  labels);
+// "name=value" or "name" of repeated flags, as the members of a change; null takes away.
+json::Object change_of(const std::vector<std::string>& set, const std::vector<std::string>& gone) {
+  json::Object change = client::pairs_to_object(set);
+  for (const auto& name : gone) change[name] = nullptr;
+  return change;
 }
 
 }  // namespace
 
-Command volume_ls_command() {
-  struct Options {
-    bool quiet = false;
-    std::string format;
-    wire::Filters filters;
-  };
-  auto options = std::make_shared<Options>();
-  Command command;
-  command.arguments = "[OPTIONS]";
-  command.summary = "List volumes";
-  command.examples =
-      "  holdfast volume ls --filter dangling=true      # volumes no container uses\n"
-      "  holdfast volume ls --format '{{.Name}}: {{.Mountpoint}}'\n";
-  add_filter_flag(command.flags, 'f', options->filters,
-                  "Provide filter values (e.g. \"dangling=true\")");
-  add_format_flag(command.flags, 0, options->format);
-  command.flags.flag("quiet", 'q', options->quiet, "Only display volume names");
-  command.run = [options](Cli& cli, const Arguments&) -> Result<int> {
-    Query query;
-    add_filters(query, options->filters);
-    ASSIGN_OR_RETURN(auto answer, cli.engine().get("/volumes", query));
-    std::vector<const json::Object*> volumes;
-    if (answer.is_object())
-      for (const auto& volume : json::array_or_empty(answer.get_object(), "Volumes"))
-        if (volume.is_object()) volumes.push_back(&volume.get_object());
-    std::sort(volumes.begin(), volumes.end(), [](const json::Object* a, const json::Object* b) {
-      return json::string_or(*a, "Name") < json::string_or(*b, "Name");
-    });
-    std::vector<client::TemplateData> rows;
-    for (const auto* volume : volumes) rows.push_back(volume_row(*volume));
-    client::ListFormat list;
-    list.table = "{{.Driver}}\t{{.Name}}";
-    list.quiet = "{{.Name}}";
-    list.headings = {{"Name", "VOLUME NAME"}, {"Driver", "DRIVER"},
-                     {"Scope", "SCOPE"},      {"Mountpoint", "MOUNTPOINT"},
-                     {"Labels", "LABELS"},    {"Links", "LINKS"},
-                     {"Size", "SIZE"},        {"Availability", "AVAILABILITY"},
-                     {"Group", "GROUP"},      {"Status", "STATUS"}};
-    std::string format = options->format.empty() && !options->quiet
-                             ? cli.config().text("volumesFormat")
-                             : options->format;
-    RETURN_IF_ERROR(print_list(cli, format, options->quiet, list, std::move(rows)));
-    return 0;
-  };
-  return command;
-}
-
 Command volume_create_command() {
   struct Options {
-    std::string driver = "local", name;
+    std::string driver = "local", name, size;
     std::vector<std::string> labels, options;
   };
   auto options = std::make_shared<Options>();
@@ -91,7 +27,7 @@ Command volume_create_command() {
   command.arguments = "[OPTIONS] [VOLUME]";
   command.summary = "Create a volume";
   command.examples =
-      "  holdfast volume create pgdata\n"
+      "  holdfast volume create --size 20g pgdata\n"
       "  holdfast volume create --label app=web -o type=tmpfs -o device=tmpfs -o o=size=64m "
       "scratch\n"
       "  holdfast volume create -o type=nfs -o o=addr=10.0.0.9,rw -o device=:/export/data shared\n";
@@ -105,6 +41,7 @@ Command volume_create_command() {
                        return {};
                      }});
   command.flags.flag("opt", 'o', options->options, "Set driver specific options", "map");
+  command.flags.flag("size", 0, options->size, "Limit its size, as the option \"size\" does");
   command.flags.flag("name", 0, options->name, "Specify volume name");
   command.flags.hide("name");
   command.run = [options](Cli& cli, const Arguments& arguments) -> Result<int> {
@@ -114,9 +51,11 @@ Command volume_create_command() {
                   "conflicting options: cannot specify a volume-name through both --name and as a "
                   "positional arg");
     if (!arguments.empty()) name = arguments[0];
+    json::Object driver_options = client::pairs_to_object(options->options);
+    if (!options->size.empty()) driver_options["size"] = options->size;
     json::Object body{{"Name", name},
                       {"Driver", options->driver},
-                      {"DriverOpts", client::pairs_to_object(options->options)},
+                      {"DriverOpts", std::move(driver_options)},
                       {"Labels", client::pairs_to_object(options->labels)}};
     ASSIGN_OR_RETURN(auto answer, cli.engine().post("/volumes/create", {}, body));
     if (answer.is_object()) cli.out(json::string_or(answer.get_object(), "Name") + "\n");
@@ -141,6 +80,63 @@ Command volume_rm_command() {
       RETURN_IF_ERROR(cli.engine().remove("/volumes/" + client::url_escape(name), query));
       return {};
     });
+  };
+  return command;
+}
+
+Command volume_update_command() {
+  struct Options {
+    std::vector<std::string> labels, labels_gone, options, options_gone;
+    std::string size;
+  };
+  auto options = std::make_shared<Options>();
+  Command command;
+  command.arguments = "[OPTIONS] VOLUME [VOLUME...]";
+  command.summary = "Change labels, options or the size limit of one or more volumes";
+  command.examples =
+      "  holdfast volume update --label-add app=web --label-rm test data\n"
+      "  holdfast volume update --size 20g pgdata       # while it is in use, too\n"
+      "  holdfast volume update --opt o=addr=10.0.0.7,rw shared\n";
+  command.min_arguments = 1;
+  command.max_arguments = kAnyNumber;
+  command.flags.add({"label-add", 0, "list", "Add or change a label",
+                     [options](std::string_view value) -> Status {
+                       RETURN_IF_ERROR(client::check_label(value));
+                       options->labels.emplace_back(value);
+                       return {};
+                     }});
+  command.flags.flag("label-rm", 0, options->labels_gone, "Remove a label");
+  command.flags.flag("opt", 'o', options->options, "Set driver specific options", "map");
+  command.flags.flag("opt-rm", 0, options->options_gone, "Remove a driver specific option");
+  command.flags.flag("size", 0, options->size, "Set the size limit, the option \"size\"");
+  command.run = [options](Cli& cli, const Arguments& names) -> Result<int> {
+    json::Object changed = change_of(options->options, options->options_gone);
+    if (!options->size.empty()) changed["size"] = options->size;
+    json::Object body{{"Labels", change_of(options->labels, options->labels_gone)},
+                      {"Options", std::move(changed)}};
+    if (body["Labels"].get_object().empty() && body["Options"].get_object().empty())
+      return fail(Code::kInvalidArgument,
+                  "you must provide one or more flags when using this command");
+    return for_each_target(cli, names, [&](const std::string& name) -> Status {
+      RETURN_IF_ERROR(cli.engine().patch("/holdfast/v1/volumes/" + client::url_escape(name), body));
+      return {};
+    });
+  };
+  return command;
+}
+
+Command volume_rename_command() {
+  Command command;
+  command.arguments = "VOLUME NEW_NAME";
+  command.summary =
+      "Rename a volume. Containers that don't run follow; an anonymous volume becomes a named one.";
+  command.examples = "  holdfast volume rename data data-2025\n";
+  command.min_arguments = 2;
+  command.max_arguments = 2;
+  command.run = [](Cli& cli, const Arguments& names) -> Result<int> {
+    auto path = fmt::format("/holdfast/v1/volumes/{}/rename", client::url_escape(names[0]));
+    RETURN_IF_ERROR(cli.engine().post(path, {}, json::Object{{"Name", names[1]}}));
+    return 0;
   };
   return command;
 }

@@ -16,7 +16,7 @@ _holdfast_names() { # COMMAND: what it takes
       holdfast ps -a --format '{{.Names}}' ;;
     create | run | rmi | tag | push | save | history | "image "*)
       holdfast images --format '{{.Repository}}:{{.Tag}}' ;;
-    "volume inspect" | "volume rm" | "volume remove")
+    "volume inspect" | "volume rm" | "volume remove" | "volume rename" | "volume update")
       holdfast volume ls -q ;;
     "plugin inspect")
       holdfast plugin ls --format '{{.Name}}' ;;
