@@ -9,8 +9,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// What inspect waits for a size; what takes longer is known the next time.
-constexpr milliseconds kInspectPatience(200);
+// What inspect waits for a size, and less where an older count is there; what takes longer is known
+// the next time.
+constexpr milliseconds kPatience(180);
+constexpr milliseconds kPatienceForNews(20);
 constexpr std::size_t kUsualTextSize = 256;
 
 std::int64_t size_or_unknown(const std::optional<std::uint64_t>& size) {
@@ -92,7 +94,8 @@ Result<json::Object> Engine::inspect_volume(const std::string& name) const {
   const auto& volume = *look.volume;
   auto out = volume_json(volume, look.sight.scope);
   out["Mountpoint"] = look.sight.mountpoint;
-  auto size = impl.parts.volumes.size(volume.name, kInspectPatience);
+  auto size = impl.parts.volumes.size(volume.name, kPatienceForNews);
+  if (!size) size = impl.parts.volumes.size(volume.name, kPatience);
   out["UsageData"] = usage_json(size, look.holders.size());
   auto& status = look.sight.status;
   if (!look.problem.empty()) status["Error"] = look.problem;

@@ -34,6 +34,10 @@ void add_volume_routes(Router& router, Engine& engine) {
     ASSIGN_OR_RETURN(auto volume, engine.inspect_volume(request.param("name")));
     return Reply::json(volume);
   });
+  router.add_simple("PUT", "/volumes/{name}", [](const Request&) -> Result<Reply> {
+    return fail(Code::kUnavailable,
+                "volume update only valid for cluster volumes, but swarm is unavailable");
+  });
   router.add_simple(
       "DELETE", "/volumes/{name}", [&engine](const Request& request) -> Result<Reply> {
         RETURN_IF_ERROR(engine.remove_volume(request.param("name"), request.query.flag("force")));
