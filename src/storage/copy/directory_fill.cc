@@ -52,11 +52,11 @@ Result<bool> is_empty(BorrowedFd directory) {
 }
 
 Result<TreeCopyTotals> begin_directory_fill(BorrowedFd root, BorrowedFd source,
-                                            const std::string& id) {
+                                            const std::string& id, const TreeCopyOptions& options) {
   std::string filling = kFilling + id, filled = kFilled + id;
   if (::mkdirat(root.get(), filling.c_str(), 0700) != 0) return fail_errno("mkdir \"{}\"", filling);
   ASSIGN_OR_RETURN(auto target, open_directory(root, filling.c_str()));
-  ASSIGN_OR_RETURN(auto totals, copy_tree(source, target));
+  ASSIGN_OR_RETURN(auto totals, copy_tree(source, target, options));
   if (::syncfs(target.get()) != 0) return fail_errno("sync file system");
   if (::renameat(root.get(), filling.c_str(), root.get(), filled.c_str()) != 0)
     return fail_errno("rename \"{}\"", filling);

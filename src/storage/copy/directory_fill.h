@@ -18,7 +18,8 @@ Result<bool> is_empty(BorrowedFd directory);
 // Copies the content of `source` into `root`, where it lies complete and synced, but not in its
 // place yet: finish_directory_fill() is due. After a failure undo_directory_fill() is.
 Result<TreeCopyTotals> begin_directory_fill(BorrowedFd root, BorrowedFd source,
-                                            const std::string& id);
+                                            const std::string& id,
+                                            const TreeCopyOptions& options = {});
 Status undo_directory_fill(BorrowedFd root, const std::string& id);
 
 // Puts what begin_directory_fill() has completed in its place, with the owner, mode and attributes

@@ -49,8 +49,9 @@ Status copy_by_reading(BorrowedFd source, BorrowedFd target, off_t from, off_t t
   return {};
 }
 
-Status copy_range(BorrowedFd source, BorrowedFd target, off_t from, off_t to) {
-  if (to - from <= kSmall) return copy_by_reading(source, target, from, to);
+// copy_file_range(2) shares blocks by itself where it can.
+Status copy_range(BorrowedFd source, BorrowedFd target, off_t from, off_t to, bool share) {
+  if (to - from <= kSmall || !share) return copy_by_reading(source, target, from, to);
   while (from < to) {
     off_t in = from, out = from;
     ssize_t count = ::copy_file_range(source.get(), &in, target.get(), &out,
@@ -66,17 +67,17 @@ Status copy_range(BorrowedFd source, BorrowedFd target, off_t from, off_t to) {
   return {};
 }
 
-Status copy_with_holes(BorrowedFd source, BorrowedFd target, off_t size) {
+Status copy_with_holes(BorrowedFd source, BorrowedFd target, off_t size, bool share) {
   off_t at = 0;
   while (at < size) {
     off_t data = ::lseek(source.get(), at, SEEK_DATA);
     if (data < 0 && errno == ENXIO) break;  // a hole up to the end
-    if (data < 0) return copy_range(source, target, at, size);
+    if (data < 0) return copy_range(source, target, at, size, share);
     off_t hole = ::lseek(source.get(), data, SEEK_HOLE);
     if (hole < 0) hole = size;
     hole = std::min(hole, size);
     if (data >= size) break;
-    RETURN_IF_ERROR(copy_range(source, target, data, hole));
+    RETURN_IF_ERROR(copy_range(source, target, data, hole, share));
     at = hole;
   }
   if (::ftruncate(target.get(), size) != 0) return fail_errno("set size");
@@ -86,7 +87,7 @@ Status copy_with_holes(BorrowedFd source, BorrowedFd target, off_t size) {
 }  // namespace
 
 Result<std::uint64_t> copy_file_content(BorrowedFd source, BorrowedFd target,
-                                        const struct stat& status) {
+                                        const struct stat& status, bool share_blocks) {
   if (status.st_size == 0) return 0;
   auto size = static_cast<std::uint64_t>(status.st_size);
   bool sparse = status.st_blocks * 512 < status.st_size;
@@ -94,10 +95,12 @@ Result<std::uint64_t> copy_file_content(BorrowedFd source, BorrowedFd target,
     RETURN_IF_ERROR(copy_by_reading(source, target, 0, status.st_size));
     return size;
   }
-  if (::ioctl(target.get(), FICLONE, source.get()) == 0) return size;
-  if (errno == ENOSPC || errno == EDQUOT || errno == EIO) return fail_errno("clone");
-  RETURN_IF_ERROR(sparse ? copy_with_holes(source, target, status.st_size)
-                         : copy_range(source, target, 0, status.st_size));
+  if (share_blocks) {
+    if (::ioctl(target.get(), FICLONE, source.get()) == 0) return size;
+    if (errno == ENOSPC || errno == EDQUOT || errno == EIO) return fail_errno("clone");
+  }
+  RETURN_IF_ERROR(sparse ? copy_with_holes(source, target, status.st_size, share_blocks)
+                         : copy_range(source, target, 0, status.st_size, share_blocks));
   return size;
 }
 

@@ -299,7 +299,7 @@ Status TreeCopier::copy_regular(const DirectoryPtr& directory, const char* name)
                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                            status.st_mode & 0777));
   if (!target) return fail_at("create", *directory, name);
-  auto copied = copy_file_content(source, target, status);
+  auto copied = copy_file_content(source, target, status, options_.share_blocks);
   if (!copied)
     return tl::unexpected(
         std::move(copied).error().wrap(fmt::format("copy \"{}\"", path_in(*directory, name))));

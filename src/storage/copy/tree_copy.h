@@ -9,8 +9,9 @@
 namespace holdfast {
 
 struct TreeCopyOptions {
-  bool include_devices = false;                  // device nodes; otherwise they are left out
-  unsigned threads = 0;                          // 0: as many as pay
+  bool include_devices = false;  // device nodes; otherwise they are left out
+  bool share_blocks = true;  // false: every block is the copy's own, and counts against its limit
+  unsigned threads = 0;      // 0: as many as pay
   const std::atomic<bool>* cancelled = nullptr;  // checked between files; then kCancelled
 };
 
