@@ -75,12 +75,12 @@ Status wait_for_middle(pid_t pid) {
   return {};
 }
 
-// True when there is something to read before the deadline.
-bool readable(BorrowedFd socket, Clock::time_point deadline) {
+// True when there is something to read before the deadline; of a pidfd, when its process has ended.
+bool readable(BorrowedFd fd, Clock::time_point deadline) {
   while (true) {
     auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    struct pollfd entry = {socket.get(), POLLIN, 0};
+    struct pollfd entry = {fd.get(), POLLIN, 0};
     int ready = ::poll(&entry, 1, static_cast<int>(std::max<long>(left, 0)));
     if (ready > 0) return true;
     if (ready == 0 || errno != EINTR) return false;
@@ -189,7 +189,12 @@ Result<ChildAnswer> call_in_child(const std::vector<BorrowedFd>& keep,
   theirs.reset();
   RETURN_IF_ERROR(wait_for_middle(middle));
   ASSIGN_OR_RETURN(auto worker, meet_worker(ours));
-  if (readable(ours, until)) return receive(ours);
+  if (readable(ours, until)) {
+    auto answer = receive(ours);
+    // What it gave is ours alone once it is gone: then closing a mount unmounts it at once.
+    static_cast<void>(readable(worker, until));
+    return answer;
+  }
   ::syscall(SYS_pidfd_send_signal, worker.get(), SIGKILL, nullptr, 0);
   return fail(Code::kDeadlineExceeded, "no answer within {} ms", deadline.count());
 }

@@ -55,7 +55,8 @@ int configure_loop(int device, int file, const LoopOptions& options) {
   if (options.direct) {
     config.block_size = 4096;
     config.info.lo_flags |= LO_FLAGS_DIRECT_IO;
-    if (::ioctl(device, LOOP_CONFIGURE, &config) == 0 || errno != EINVAL) return errno;
+    if (::ioctl(device, LOOP_CONFIGURE, &config) == 0) return 0;
+    if (errno != EINVAL) return errno;
     config.info.lo_flags &= ~static_cast<__u32>(LO_FLAGS_DIRECT_IO);
   }
   return ::ioctl(device, LOOP_CONFIGURE, &config) == 0 ? 0 : errno;

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "os/child_call.h"
 #include "os/mount_calls.h"
+#include "os/mountinfo.h"
 
 namespace holdfast {
 namespace {
@@ -151,6 +152,19 @@ Status unmount_in_child(const std::string& path, bool lazy, std::chrono::millise
                    }));
   if (answer.number == 0) return {};
   return fail_errno_text(answer.number, fmt::format("unmount \"{}\"", path));
+}
+
+Status unmount_from_tree(BorrowedFd directory, const std::string& name, const std::string& path,
+                         std::chrono::milliseconds deadline) {
+  ASSIGN_OR_RETURN(bool mounted, is_mounted_on(directory, name));
+  if (!mounted) return {};
+  auto status = unmount_in_child(path, false, deadline);
+  // Busy by somebody's open file: out of the tree now, gone when they close it.
+  if (!status && status.error().code == Code::kConflict)
+    status = unmount_in_child(path, true, deadline);
+  if (status || status.error().code != Code::kDeadlineExceeded) return status;
+  ASSIGN_OR_RETURN(bool still, is_mounted_on(directory, name));
+  return still ? status : Status{};
 }
 
 }  // namespace holdfast

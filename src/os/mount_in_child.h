@@ -35,4 +35,9 @@ Result<OpenedPath> open_responding_in_child(BorrowedFd directory, const std::str
 // system's own end hangs.
 Status unmount_in_child(const std::string& path, bool lazy, std::chrono::milliseconds deadline);
 
+// Takes what is mounted on `directory`/`name` (host path `path`), if anything is, out of the tree:
+// at once, even if somebody has it open, or if it hangs on its way out.
+Status unmount_from_tree(BorrowedFd directory, const std::string& name, const std::string& path,
+                         std::chrono::milliseconds deadline);
+
 }  // namespace holdfast
