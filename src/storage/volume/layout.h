@@ -13,7 +13,12 @@ namespace holdfast {
 //   volumes/<name>/            the volume: there if and only if this directory is
 //     volume.json              its record (the sidecar)
 //     plugin.json              whom its plugin has been told to mount it for (MountLedger)
-//     _data/                   its files, or the mount point for them
+//     _data/                   its files, or the mount point for them; of a volume with a size
+//     limit
+//                              on btrfs a subvolume, with project quotas a directory of a project
+//     _data.ext4               where the data root has neither: the file system with its files
+//     _data.new, _data.ext4.new, _data.old   while a limit is put on files that are there already;
+//                              while an image grows
 //   staging/volume-<id>/       a volume being made
 //   staging/volume-<id>        a record on its way into a volume
 //   staging/fill-<id>/         content on its way into an empty volume
@@ -25,6 +30,10 @@ namespace holdfast {
 namespace layout {
 
 inline constexpr const char* kData = "_data";
+inline constexpr const char* kImage = "_data.ext4";
+inline constexpr const char* kNewData = "_data.new";
+inline constexpr const char* kNewImage = "_data.ext4.new";
+inline constexpr const char* kOldData = "_data.old";
 inline constexpr const char* kSidecar = "volume.json";
 inline constexpr const char* kPluginMounts = "plugin.json";
 inline constexpr const char* kVolumePrefix = "volume-";

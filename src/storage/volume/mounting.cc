@@ -1,7 +1,21 @@
+#include "base/size_text.h"
+#include "storage/driver/local/mount_options.h"
 #include "storage/volume/volumes_impl.h"
 
 // Taking volumes into use: their files are made reachable, and filled on first use (populate.cc).
 namespace holdfast {
+
+namespace {
+
+// Says whose room it was that a fill didn't find.
+Error explained(const Volume& volume, Error error) {
+  auto limit = volume.driver == "local" ? size_limit(volume.options).value_or(0) : 0;
+  if (error.code != Code::kResourceExhausted || limit == 0) return error;
+  return std::move(error).wrap(fmt::format("volume \"{}\" is limited to {}", volume.name,
+                                           bytes_size(static_cast<double>(limit))));
+}
+
+}  // namespace
 
 // The volume's slot is held. A crash may forget a use of the last seconds: it is not worth a sync.
 void Volumes::Impl::note_use(const VolumeName& name) {
@@ -110,7 +124,8 @@ Result<Volumes::Filled> Volumes::populate(const VolumeName& name, BorrowedFd sou
   RETURN_IF_ERROR(impl_->check_health());
   auto filled = impl_->fill(*volume, source, !mounted, unfinished);
   if (!filled && impl_->is_remote(*volume)) impl_->settle_later(name.str());
-  if (!filled) return about("populate volume", name.str(), filled.error());
+  if (!filled)
+    return about("populate volume", name.str(), explained(*volume, std::move(filled).error()));
   std::lock_guard lock(impl_->mutex);
   auto& entry = impl_->entries[name.str()];
   entry.unfinished_fill.clear();

@@ -60,7 +60,8 @@ Result<Volumes::Filled> Volumes::Impl::fill(const Volume& volume, BorrowedFd sou
       ASSIGN_OR_RETURN(bool same, has_attributes_of(from, target));
       if (same) return {};
       RETURN_IF_ERROR(copy_attributes(from, target));
-      return noted(sync_fd(target, "volume root"));
+      auto synced = sync_fd(target, "volume root");
+      return by->is_directory(volume) ? noted(std::move(synced)) : synced;
     }
     auto done = may_replace && by->is_directory(volume) ? fill_by_replacing(volume, directory, from)
                                                         : fill_in_place(volume, root, from);
@@ -110,7 +111,9 @@ Result<Volumes::Filled> Volumes::Impl::fill_in_place(const Volume& volume, Borro
   document["volume_id"] = volume.id;
   document["id"] = id;
   RETURN_IF_ERROR(write_file_atomic(marker, json::serialize(document), 0600, true));
-  auto copied = begin_directory_fill(root, source, id);
+  TreeCopyOptions options;
+  options.share_blocks = !volume.options.contains("size");  // or they count for the image
+  auto copied = begin_directory_fill(root, source, id, options);
   if (!copied) {
     if (auto undone = undo_directory_fill(root, id)) RETURN_IF_ERROR(remove_file(marker));
     return tl::unexpected(std::move(copied).error());

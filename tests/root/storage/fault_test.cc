@@ -7,17 +7,14 @@
 
 #include "base/random.h"
 #include "fixture.h"
-#include "os/loop_device.h"
-#include "os/mount_in_child.h"
 #include "storage/copy/tree_remove.h"
+#include "storage/driver/local/local_driver.h"
 #include "storage/volume/volumes.h"
 
 namespace holdfast {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::chrono::seconds kDeadline(30);
 
 // What the child tells before and after each operation, in one write(2) each: "begin create v7",
 // "done create v7".
@@ -40,8 +37,9 @@ Progress parse(const std::string& text) {
   return progress;
 }
 
-// Creates, fills and removes volumes until it is killed.
-[[noreturn]] void churn(const std::string& root, const std::string& source, int report) {
+// Creates, fills, grows (where they have a size) and removes volumes until it is killed.
+[[noreturn]] void churn(const std::string& root, const std::string& source,
+                        const VolumeOptions& options, int report) {
   auto store = Store::open(root + "/state.db");
   if (!store) ::_exit(2);
   auto opened = Volumes::open(root, **store);
@@ -53,24 +51,38 @@ Progress parse(const std::string& text) {
     if (::write(report, line.data(), line.size()) < 0) ::_exit(4);
   };
   auto from = *open_file(source, O_RDONLY | O_DIRECTORY);
+  auto directories = *VolumeDirectories::open(root);
+  LocalDriver driver(directories);
+  auto grow = [&](const VolumeName& name) {
+    auto volume = volumes.get(name);
+    if (!volume) return false;
+    auto to = **volume;
+    to.options["size"] = "5g";
+    return driver.update(**volume, to, *directories.open_volume(name), false).has_value();
+  };
   for (unsigned i = 0;; ++i) {
     VolumeName name("v" + std::to_string(i % 7));
     auto perform = [&](const char* operation, auto act) {
       tell("begin", operation, name.str());
       if (act()) tell("done", operation, name.str());
     };
-    perform("create", [&] { return volumes.create({name.str(), "", {}, {}}).has_value(); });
+    perform("create", [&] { return volumes.create({name.str(), "", options, {}}).has_value(); });
     perform("fill", [&] { return volumes.populate(name, from).has_value(); });
+    if (i % 2 == 0 && !options.empty()) perform("grow", [&] { return grow(name); });
     if (i % 3 == 0) perform("remove", [&] { return volumes.remove(name).has_value(); });
   }
 }
 
-class ROOT_Crash : public MountingTest {
+// Of plain volumes, and of those with a size limit on either backing this machine has.
+class ROOT_Crash : public MountingTest, public testing::WithParamInterface<const char*> {
  protected:
   void SetUp() override {
     MountingTest::SetUp();
     if (IsSkipped()) return;
     ASSERT_TRUE(make_directories(root_, 0700));
+    if (std::string_view(GetParam()) != "plain") options_ = {{"size", "8m"}};
+    if (std::string_view(GetParam()) == "btrfs")
+      mount_image(make_image("disk", 640, {"mkfs.btrfs", "-q"}), "btrfs", root_);
     ASSERT_TRUE(make_directories(source_, 0755));
     for (std::size_t i = 0; i < kFiles; ++i) std::ofstream(source_ + "/f" + std::to_string(i)) << i;
   }
@@ -80,7 +92,7 @@ class ROOT_Crash : public MountingTest {
     EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
     UniqueFd reader(ends[0]), writer(ends[1]);
     pid_t child = ::fork();
-    if (child == 0) churn(root_, source_, writer.get());
+    if (child == 0) churn(root_, source_, options_, writer.get());
     writer.reset();
     // The moment of the kill is the point of the test, not a wait for something.
     auto until = std::chrono::steady_clock::now() + after;
@@ -111,13 +123,17 @@ class ROOT_Crash : public MountingTest {
     }
     auto listed = (*volumes)->list();
     for (const auto& volume : listed) {
+      auto mounted = (*volumes)->mount(volume->name, HolderId("check"));
+      ASSERT_TRUE(mounted) << volume->name.str() << ": " << mounted.error().message;
       std::size_t files = 0;
       for ([[maybe_unused]] const auto& entry : fs::directory_iterator(volume->mountpoint)) ++files;
+      mounted->root.reset();
+      ASSERT_TRUE((*volumes)->unmount(volume->name, HolderId("check")));
       EXPECT_TRUE(files == 0 || files == kFiles)
           << volume->name.str() << " has " << files << " files";
       auto done = progress.acknowledged.find(volume->name.str());
       bool idle = !progress.under_way.contains(volume->name.str());
-      if (!idle || done == progress.acknowledged.end() || done->second != "fill") continue;
+      if (!idle || done == progress.acknowledged.end() || done->second == "create") continue;
       EXPECT_EQ(files, kFiles) << volume->name.str();
     }
     std::size_t directories = 0;
@@ -127,23 +143,30 @@ class ROOT_Crash : public MountingTest {
   }
 
   static constexpr std::size_t kFiles = 40;
+  VolumeOptions options_;
   std::string root_ = directory_ / "root";
   std::string source_ = directory_ / "source";
 };
 
-TEST_F(ROOT_Crash, KilledAtAnyMomentEverythingIsAllOrNothing) {
+INSTANTIATE_TEST_SUITE_P(Kinds, ROOT_Crash, testing::Values("plain", "image", "btrfs"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(ROOT_Crash, KilledAtAnyMomentEverythingIsAllOrNothing) {
   auto seed = std::random_device()();
   std::mt19937 random(seed);
+  // Microseconds: images take longer to make.
+  const unsigned kLongest = std::string_view(GetParam()) == "image" ? 1500000 : 150000;
+  const int rounds = std::string_view(GetParam()) == "image" ? 30 : 60;
   int interrupted = 0;
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     SCOPED_TRACE(fmt::format("seed {} round {}", seed, round));
-    auto progress = run_and_kill(std::chrono::microseconds(random() % 150000));
+    auto progress = run_and_kill(std::chrono::microseconds(random() % kLongest));
     interrupted += progress.under_way.empty() || progress.acknowledged.empty() ? 0 : 1;
     check(progress);
     if (HasFailure()) return;
   }
   // Otherwise nothing was tried: the child died by itself, or was killed before it began.
-  EXPECT_GT(interrupted, 20);
+  EXPECT_GT(interrupted, rounds / 3);
 }
 
 class ROOT_FullDisk : public MountingTest {
@@ -153,13 +176,7 @@ class ROOT_FullDisk : public MountingTest {
     if (IsSkipped()) return;
     auto image = make_ext4("image", 32);
     ASSERT_TRUE(make_directories(root_, 0700));
-    auto file = open_in_child(image, O_RDWR, kDeadline);
-    ASSERT_TRUE(file) << file.error().message;
-    auto loop = attach_loop_device(*file, {}, kDeadline);
-    ASSERT_TRUE(loop) << loop.error().message;
-    auto mount = mount_filesystem("ext4", loop->path, {});
-    ASSERT_TRUE(mount) << mount.error().message;
-    std::move(*mount).attach(BorrowedFd(AT_FDCWD), root_, root_)->commit();
+    mount_image(image, "ext4", root_);
     store_ = *Store::open(root_ + "/state.db");
     volumes_ = *Volumes::open(root_, *store_);
     volumes_->holders_restored();

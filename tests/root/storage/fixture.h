@@ -16,6 +16,8 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "os/inode_flags.h"
+#include "os/loop_device.h"
+#include "os/mount_in_child.h"
 #include "os/mountinfo.h"
 #include "state/store.h"
 #include "storage/driver/local/mount_options.h"
@@ -69,6 +71,20 @@ class MountingTest : public testing::Test {
     auto output = run_command(options);
     EXPECT_TRUE(output && output->status.success()) << (output ? output->err : "");
     return path;
+  }
+  // Mounts what is in an image file at `where`, which is made.
+  void mount_image(const std::string& image, const std::string& type, const std::string& where) {
+    constexpr std::chrono::seconds kDeadline(30);
+    auto file = open_in_child(image, O_RDWR, kDeadline);
+    ASSERT_TRUE(file) << file.error().message;
+    auto loop = attach_loop_device(*file, {}, kDeadline);
+    ASSERT_TRUE(loop) << loop.error().message;
+    auto mount = mount_filesystem(type, loop->path, {});
+    ASSERT_TRUE(mount) << mount.error().message;
+    ASSERT_TRUE(make_directories(where, 0700));
+    auto attached = std::move(*mount).attach(BorrowedFd(AT_FDCWD), where, where);
+    ASSERT_TRUE(attached) << attached.error().message;
+    attached->commit();
   }
   std::string make_ext4(const std::string& name, int megabytes) {
     return make_image(name, megabytes, {"mkfs.ext4", "-q", "-F", "-m", "0"});

@@ -18,6 +18,7 @@
 #include "os/mount_in_child.h"
 #include "os/mountinfo.h"
 #include "storage/driver/local/option_rules.h"
+#include "storage/driver/local/programs.h"
 #include "storage/volume/layout.h"
 
 namespace holdfast {
@@ -95,21 +96,13 @@ bool has_option(const LocalMount& mount, std::string_view key) {
                      [&](const MountOption& option) { return option.key == key; });
 }
 
-std::optional<std::string> program_named(const std::string& name) {
-  for (const char* directory : {"/sbin", "/usr/sbin"}) {
-    std::string path = fmt::format("{}/mount.{}", directory, name);
-    if (::access(path.c_str(), X_OK) == 0) return path;
-  }
-  return std::nullopt;
-}
-
 // The program that mounts the type: its own, or mount.fuse where that may start it.
 std::optional<std::string> helper_for(const std::string& type) {
-  if (auto own = program_named(type)) return own;
+  if (auto own = system_program("mount." + type)) return own;
   if (!type.starts_with("fuse.")) return std::nullopt;
   std::string name = type.substr(5);
-  if (auto own = program_named(name)) return own;
-  return is_fuse_program(name) ? program_named("fuse") : std::nullopt;
+  if (auto own = system_program("mount." + name)) return own;
+  return is_fuse_program(name) ? system_program("mount.fuse") : std::nullopt;
 }
 
 // File systems whose program works out what the kernel must be told: addresses, keys, versions.
@@ -362,15 +355,8 @@ std::optional<std::uint64_t> ForeignMounts::used(const Volume& volume, BorrowedF
 
 Status ForeignMounts::unmount(const Volume& volume, BorrowedFd directory,
                               const std::string& target) {
-  ASSIGN_OR_RETURN(bool mounted, is_mounted_on(directory, layout::kData));
-  if (!mounted) return {};
-  auto status = unmount_in_child(target, false, deadlines_.unmount);
-  // Busy by somebody's open file: out of the tree now, gone when they close it.
-  if (!status && status.error().code == Code::kConflict)
-    status = unmount_in_child(target, true, deadlines_.unmount);
-  if (status || status.error().code != Code::kDeadlineExceeded) return status;
-  ASSIGN_OR_RETURN(bool still, is_mounted_on(directory, layout::kData));
-  if (!still) return {};
+  auto status = unmount_from_tree(directory, layout::kData, target, deadlines_.unmount);
+  if (status) return {};
   return tl::unexpected(in_time(status.error(),
                                 fmt::format("volume \"{}\" was not unmounted", volume.name),
                                 deadlines_.unmount));

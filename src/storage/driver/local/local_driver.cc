@@ -28,13 +28,12 @@ std::vector<std::string> changed_options(const VolumeOptions& from, const Volume
 
 Status LocalDriver::check(const Volume& volume) {
   RETURN_IF_ERROR(check_local_options(volume.options));
-  if (volume.options.contains("size"))
-    return fail(Code::kInvalidArgument, "quota size requested but no quota support");
-  if (is_directory(volume)) return {};
+  if (!has_mount(volume.options)) return {};
   return parse_local_mount(volume.options).map([](const LocalMount&) {});
 }
 
 Status LocalDriver::create(const Volume& volume, BorrowedFd directory) {
+  if (is_sized(volume)) return sized_.create(volume, directory);
   if (::mkdirat(directory.get(), layout::kData, 0755) != 0) return fail_errno("mkdir \"_data\"");
   // The umask is not the client's business.
   if (::fchmodat(directory.get(), layout::kData, 0755, 0) != 0)
@@ -43,25 +42,31 @@ Status LocalDriver::create(const Volume& volume, BorrowedFd directory) {
 }
 
 Status LocalDriver::remove(const Volume& volume, BorrowedFd directory) {
-  if (is_directory(volume)) return {};
-  return foreign_.unmount(volume, directory, directories_.mountpoint(volume.name));
+  return unmount_all(volume, directory);
 }
 
 Result<UniqueFd> LocalDriver::mount(const Volume& volume, BorrowedFd directory, const HolderId&) {
-  if (!is_directory(volume))
+  if (is_sized(volume)) return sized_.mount(volume, directory);
+  if (has_mount(volume.options))
     return foreign_.mount(volume, directory, directories_.mountpoint(volume.name));
   return open_file_at(directory, layout::kData, O_PATH | O_DIRECTORY | O_NOFOLLOW);
 }
 
 Status LocalDriver::unmount(const Volume& volume, BorrowedFd directory, const HolderId&,
                             bool last) {
-  if (!last || is_directory(volume)) return {};
+  return last ? unmount_all(volume, directory) : Status{};
+}
+
+Status LocalDriver::unmount_all(const Volume& volume, BorrowedFd directory) {
+  if (is_sized(volume)) return sized_.unmount(volume, directory);
+  if (!has_mount(volume.options)) return {};
   return foreign_.unmount(volume, directory, directories_.mountpoint(volume.name));
 }
 
 Status LocalDriver::update(const Volume& from, const Volume& to, BorrowedFd directory,
                            bool mounted) {
   for (const auto& option : changed_options(from.options, to.options)) {
+    if (option == "size") continue;
     if (option != "o")
       return fail(Code::kInvalidArgument,
                   "option \"{}\" of a volume cannot be changed: make another volume", option);
@@ -70,13 +75,16 @@ Status LocalDriver::update(const Volume& from, const Volume& to, BorrowedFd dire
                   option);
   }
   RETURN_IF_ERROR(check(to));
+  if (is_sized(from) && !is_sized(to))
+    return fail(Code::kInvalidArgument,
+                "option \"size\" cannot be taken away from a volume: give a larger one");
+  if (is_sized(to)) return sized_.resize(to, directory, mounted);
   // What a daemon that was killed left mounted still has the former options.
-  if (!mounted && !is_directory(to))
-    return foreign_.unmount(to, directory, directories_.mountpoint(to.name));
-  return {};
+  return mounted ? Status{} : unmount_all(to, directory);
 }
 
 json::Object LocalDriver::status(const Volume& volume, BorrowedFd directory) {
+  if (is_sized(volume)) return sized_.status(volume, directory);
   if (is_directory(volume)) return {};
   auto mounted = mount_on(directory, layout::kData);
   if (!mounted || !*mounted) return {{"Mounted", false}};
@@ -88,12 +96,18 @@ json::Object LocalDriver::status(const Volume& volume, BorrowedFd directory) {
 
 VolumeDriver::Use LocalDriver::use(const Volume& volume, BorrowedFd directory) {
   if (is_directory(volume)) return {Measure::kByFiles};
-  auto bytes = foreign_.used(volume, directory);
+  auto bytes = is_sized(volume) ? sized_.used(volume, directory) : foreign_.used(volume, directory);
   if (!bytes) return {Measure::kUnknown};
   return {Measure::kKnown, *bytes};
 }
 
-bool LocalDriver::is_directory(const Volume& volume) const { return !has_mount(volume.options); }
+bool LocalDriver::is_sized(const Volume& volume) {
+  return size_limit(volume.options).value_or(0) > 0;
+}
+
+bool LocalDriver::is_directory(const Volume& volume) const {
+  return !has_mount(volume.options) && !is_sized(volume);
+}
 
 std::string LocalDriver::mountpoint(const Volume& volume, BorrowedFd) const {
   return directories_.mountpoint(volume.name);

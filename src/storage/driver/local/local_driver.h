@@ -1,6 +1,7 @@
 #pragma once
 
 #include "storage/driver/local/foreign_mount.h"
+#include "storage/driver/local/sized_volumes.h"
 #include "storage/driver/volume_driver.h"
 #include "storage/volume/layout.h"
 
@@ -12,7 +13,7 @@ namespace holdfast {
 class LocalDriver : public VolumeDriver {
  public:
   explicit LocalDriver(const VolumeDirectories& directories, const MountDeadlines& deadlines = {})
-      : directories_(directories), foreign_(deadlines) {}
+      : directories_(directories), foreign_(deadlines), sized_(directories, deadlines) {}
 
   Status check(const Volume& volume) override;
   Status create(const Volume& volume, BorrowedFd directory) override;
@@ -33,7 +34,11 @@ class LocalDriver : public VolumeDriver {
 
  private:
   const VolumeDirectories& directories_;
+  static bool is_sized(const Volume& volume);
+  Status unmount_all(const Volume& volume, BorrowedFd directory);
+
   ForeignMounts foreign_;
+  SizedVolumes sized_;
 };
 
 }  // namespace holdfast
