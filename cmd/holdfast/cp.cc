@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/base64.h"
 #include "base/size_text.h"
 #include "client/copy_paths.h"
 #include "client/tar/tar_extract.h"
@@ -11,7 +12,6 @@
 #include "client/terminal.h"
 #include "image_transfer.h"
 #include "verbs.h"
-#include "wire/base64.h"
 
 namespace holdfast::cli {
 namespace {
@@ -34,7 +34,7 @@ std::string archive_route(const std::string& container) {
 
 // What the daemon says of a path in a container.
 Result<json::Object> decode_stat(const client::Response& response) {
-  ASSIGN_OR_RETURN(auto text, wire::base64_decode(response.header("X-Docker-Container-Path-Stat")));
+  ASSIGN_OR_RETURN(auto text, base64_decode(response.header("X-Docker-Container-Path-Stat")));
   return json::parse_object(text);
 }
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/process.h"
 #include "client/image_reference.h"
-#include "wire/base64.h"
 
 namespace holdfast::client {
 namespace {
@@ -44,7 +44,7 @@ Result<wire::RegistryAuth> from_helper(const std::string& helper, const std::str
 
 Result<wire::RegistryAuth> from_entry(const json::Object& entry) {
   wire::RegistryAuth auth;
-  ASSIGN_OR_RETURN(auto pair, wire::base64_decode(json::string_or(entry, "auth")));
+  ASSIGN_OR_RETURN(auto pair, base64_decode(json::string_or(entry, "auth")));
   auto colon = std::find(pair.begin(), pair.end(), ':');
   auth.username.assign(pair.begin(), colon);
   if (colon != pair.end()) auth.password.assign(colon + 1, pair.end());
@@ -110,7 +110,7 @@ Status DockerConfig::store(const std::string& registry, const wire::RegistryAuth
     auths.get_object()[key] = json::Object{};
     return save();
   }
-  json::Object entry{{"auth", wire::base64_encode(auth.username + ":" + auth.password)}};
+  json::Object entry{{"auth", base64_encode(auth.username + ":" + auth.password)}};
   if (token) entry["identitytoken"] = auth.identity_token;
   auths.get_object()[key] = std::move(entry);
   return save();

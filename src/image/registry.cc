@@ -1,7 +1,6 @@
 #include "image/registry.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -10,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/random.h"
 #include "base/sha256.h"
@@ -20,15 +20,6 @@ namespace {
 constexpr std::size_t kManifestLimit = 4 << 20;  // as distribution and containerd have it
 constexpr std::size_t kPacketLimit = 32 << 10;   // the proxy's own
 constexpr int kProxySocket = 3;
-
-std::string base64(std::string_view bytes) {
-  std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  int length = ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                                 reinterpret_cast<const unsigned char*>(bytes.data()),
-                                 static_cast<int>(bytes.size()));
-  text.resize(static_cast<std::size_t>(length));
-  return text;
-}
 
 // The text of a Go log line's msg="…", or the last line as it is.
 std::string last_message(std::string_view output) {
@@ -164,7 +155,7 @@ Result<AuthFile> AuthFile::create(const std::string& directory, const Reference&
     json::Object entry;
     bool by_token = !credentials.identity_token.empty();
     std::string user = by_token ? "<token>" : credentials.username;
-    entry["auth"] = base64(user + ":" + (by_token ? "" : credentials.password));
+    entry["auth"] = base64_encode(user + ":" + (by_token ? "" : credentials.password));
     if (by_token) entry["identitytoken"] = credentials.identity_token;
     auths[reference.domain()] = std::move(entry);
   }

@@ -1,7 +1,6 @@
 #include "runtime/seccomp_cache.h"
 
-#include <openssl/evp.h>
-
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/sha256.h"
 
@@ -9,15 +8,6 @@ namespace holdfast {
 namespace {
 
 constexpr const char* kAnnotation = "run.oci.seccomp_bpf_data";
-
-std::string to_base64(const std::string& bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  int length = ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                                 reinterpret_cast<const unsigned char*>(bytes.data()),
-                                 static_cast<int>(bytes.size()));
-  text.resize(static_cast<std::size_t>(length));
-  return text;
-}
 
 // A filter hands system calls to a listener only if the runtime knows of it from the profile.
 bool has_listener(const json::Value& profile) {
@@ -49,7 +39,7 @@ void SeccompCache::keep(const std::string& key, const std::string& compiled) con
   // Whole instructions only (struct sock_filter).
   if (!filter || filter->empty() || filter->size() % 8 != 0) return;
   if (!make_directories(directory_, 0700)) return;
-  (void)write_file_atomic(path(key), to_base64(*filter), 0600, false);
+  (void)write_file_atomic(path(key), base64_encode(*filter), 0600, false);
 }
 
 }  // namespace holdfast

@@ -1,7 +1,7 @@
 #include "wire/registry_auth.h"
 
+#include "base/base64.h"
 #include "base/json.h"
-#include "wire/base64.h"
 
 namespace holdfast::wire {
 

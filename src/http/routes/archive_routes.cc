@@ -1,13 +1,13 @@
+#include "base/base64.h"
 #include "http/routes/route_support.h"
 #include "http/routes/routes.h"
-#include "wire/base64.h"
 
 // Files of containers: docker cp and docker export.
 namespace holdfast::http {
 namespace {
 
 std::string path_stat_header(const PathStat& stat) {
-  return wire::base64_encode(json::serialize(stat.to_json()));
+  return base64_encode(json::serialize(stat.to_json()));
 }
 
 Result<std::string> wanted_path(const Request& request) {
