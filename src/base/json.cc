@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/json_parse.h"
+
 namespace holdfast::json {
 namespace {
 
@@ -21,12 +23,11 @@ tl::unexpected<Error> wrong_type(std::string_view key, std::string_view wanted,
               boost::json::to_string(value.kind()), key, wanted);
 }
 
-}  // namespace
-
-Result<Value> parse(std::string_view text) {
+Result<Value> parse_into(std::string_view text, const boost::json::storage_ptr& memory) {
   boost::json::parse_options options;
   options.max_depth = 64;
-  boost::json::stream_parser parser({}, options);
+  boost::json::stream_parser parser(memory, options);
+  parser.reset(memory);
   boost::system::error_code error;
   std::size_t used = parser.write_some(text.data(), text.size(), error);
   if (!error && text.find_first_not_of(" \t\r\n", used) != std::string_view::npos) {
@@ -39,10 +40,20 @@ Result<Value> parse(std::string_view text) {
   return parser.release();
 }
 
-Result<Object> parse_object(std::string_view text) {
-  ASSIGN_OR_RETURN(auto value, parse(text));
-  if (!value.is_object()) return fail(Code::kInvalidArgument, "invalid JSON: not an object");
-  return std::move(value.get_object());
+Result<Object> object_of(Result<Value> value) {
+  if (!value) return tl::unexpected(std::move(value).error());
+  if (!value->is_object()) return fail(Code::kInvalidArgument, "invalid JSON: not an object");
+  return std::move(value->get_object());
+}
+
+}  // namespace
+
+Result<Value> parse(std::string_view text) { return parse_into(text, {}); }
+
+Result<Object> parse_object(std::string_view text) { return object_of(parse(text)); }
+
+Result<Object> parse_object_in(const boost::json::storage_ptr& memory, std::string_view text) {
+  return object_of(parse_into(text, memory));
 }
 
 std::string serialize(const Value& value) { return boost::json::serialize(value); }
