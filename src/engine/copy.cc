@@ -127,18 +127,21 @@ struct RootView {
   IdMap ids;
 };
 
+// Runs `work` on the root directory of a running container as who owns its files.
+Status work_in_running(const Container& container, BorrowedFd root,
+                       const std::function<Status(const RootView&)>& work) {
+  auto range = container.view().user_range;
+  if (!range) return work({root, {}});
+  return run_with_file_identity(range->uid, range->gid, [&] { return work({root, range->map()}); });
+}
+
 // Runs `work` with the root directory of the container, which is not started, removed or otherwise
 // changed meanwhile when it doesn't run.
 Status with_root(Engine::Impl& impl, const ContainerPtr& container,
                  const std::function<Status(const RootView&)>& work) {
   if (container->state().running()) {
     auto root = impl.parts.runtime.open_root(container->id);
-    auto range = container->view().user_range;
-    if (root && range)
-      return run_with_file_identity(range->uid, range->gid, [&] {
-        return work({*root, range->map()});
-      });
-    if (root) return work({*root, {}});
+    if (root) return work_in_running(*container, *root, work);
     if (root.error().code != Code::kNotFound) return tl::unexpected(std::move(root).error());
     // It has just ended.
   }
@@ -156,6 +159,24 @@ Status with_root(Engine::Impl& impl, const ContainerPtr& container,
 archive::Owner owner_in(const RootView& view, const ContainerUser& user) {
   if (view.ids.uids.empty()) return {user.uid, user.gid};
   return {map_id(view.ids.uids, user.uid), map_id(view.ids.gids, user.gid)};
+}
+
+// The same with the container's own files alone: what is mounted over them, files such as secrets
+// included, is not there.
+Status with_own_files(Engine::Impl& impl, const ContainerPtr& container,
+                      const std::function<Status(const RootView&)>& work) {
+  if (container->state().running()) {
+    auto root = impl.parts.runtime.clone_mount(container->id, "/");
+    if (root) return work_in_running(*container, *root, work);
+    if (root.error().code != Code::kNotFound) return tl::unexpected(std::move(root).error());
+  }
+  auto guard = container->slot.acquire();
+  if (container->state().status == ContainerStatus::kRemoving) {
+    return fail(Code::kConflict, "container {} is being removed", container->id);
+  }
+  ASSIGN_OR_RETURN(auto layers, impl.parts.images.layer_paths(container->image));
+  ASSIGN_OR_RETURN(auto root, impl.folders.mount_root(container->id, layers, false));
+  return work({root.root(), {}});
 }
 
 tl::unexpected<Error> no_such_file(const std::string& path, const std::string& container) {
@@ -270,9 +291,8 @@ Status Engine::export_container(const std::string& name,
                                 const std::function<archive::Sink()>& begin) const {
   auto& impl = *impl_;
   ASSIGN_OR_RETURN(auto container, impl.table.find(name));
-  RETURN_IF_ERROR(with_root(impl, container, [&](const RootView& view) -> Status {
+  RETURN_IF_ERROR(with_own_files(impl, container, [&](const RootView& view) -> Status {
     archive::CreateOptions options;
-    options.stay_on_file_system = true;
     options.ids = view.ids;
     return archive::create(view.root, "/", options, begin());
   }));

@@ -165,8 +165,8 @@ class Runtime {
 
   // The root directory as the running container sees it, volumes included (O_PATH).
   Result<UniqueFd> open_root(const ContainerId& id) const;
-  // A detached clone of the mount at `path` inside the running container, for another one to have
-  // too (--ipc container:ID shares /dev/shm).
+  // A detached clone of the mount at `path` inside the running container, without the mounts below
+  // it, for another one to have too (--ipc container:ID shares /dev/shm).
   Result<UniqueFd> clone_mount(const ContainerId& id, const std::string& path) const;
   // A path that joins the running container's namespace `kind` ("net", "pid", "ipc", "uts", …).
   Result<std::string> namespace_path(const ContainerId& id, const std::string& kind) const;

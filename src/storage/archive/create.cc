@@ -79,7 +79,6 @@ class Creation {
 
   // `top_` is the tree's directory.
   Status run_tree() {
-    RETURN_IF_ERROR(remember_mount());
     if (!options_.name.empty()) RETURN_IF_ERROR(add_top());
     RETURN_IF_ERROR(push_children({}, top_));
     while (!ahead_.empty()) {
@@ -105,21 +104,6 @@ class Creation {
     struct stat status = {};
     std::vector<Xattr> xattrs;
   };
-
-  Status remember_mount() {
-    struct statx status = {};
-    if (::statx(top_.get(), "", AT_EMPTY_PATH, STATX_MNT_ID, &status) != 0)
-      return fail_errno("stat");
-    mount_id_ = status.stx_mnt_id;
-    return {};
-  }
-
-  bool is_mount(const Node& node) const {
-    struct statx status = {};
-    return ::statx(node.directory.get(), node.name.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-                   STATX_MNT_ID, &status) == 0 &&
-           status.stx_mnt_id != mount_id_;
-  }
 
   std::string member_name(const std::string& path) const {
     if (options_.name.empty()) return path;
@@ -203,7 +187,6 @@ class Creation {
           return x.name == "trusted.overlay.opaque" && x.value == "y";
         });
     if (opaque) RETURN_IF_ERROR(add_empty(node.member + "/.wh..wh..opq"));
-    if (options_.stay_on_file_system && is_mount(node)) return {};
     auto directory = open_file_at(node.directory, node.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!directory)
       return vanished(directory.error()) ? Status{} : tl::unexpected(std::move(directory).error());
@@ -343,7 +326,6 @@ class Creation {
   const CreateOptions& options_;
   TarOutput output_;
   std::set<std::string> excluded_;
-  std::uint64_t mount_id_ = 0;
   std::vector<std::string> ahead_;  // the next one last
   UniqueFd open_;
   std::string open_path_;

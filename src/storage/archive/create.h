@@ -20,7 +20,6 @@ struct CreateOptions {
   bool overlay_upper = false;
   // Paths below the directory that are left out with what is in them, such as "proc".
   std::vector<std::string> exclude;
-  bool stay_on_file_system = false;  // directories that are mount points are written empty
   // Whose owners the tree has: a file of id `outside` is written as `inside`, of any other as
   // nobody's. Empty: ids are written as they are.
   IdMap ids;
