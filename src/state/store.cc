@@ -275,6 +275,23 @@ Result<std::vector<Record>> Store::all(RecordKind kind) {
   return records;
 }
 
+Result<std::optional<std::string>> Store::get(RecordKind kind, const std::string& key) {
+  std::lock_guard lock(impl_->database_mutex);
+  ASSIGN_OR_RETURN(auto* read, impl_->statement(fmt::format("SELECT document FROM {} WHERE key=?1",
+                                                            table_of(kind))));
+  sqlite3_bind_text(read, 1, key.data(), static_cast<int>(key.size()), SQLITE_STATIC);
+  int result = sqlite3_step(read);
+  std::optional<std::string> document;
+  Status status = {};
+  if (result == SQLITE_ROW)
+    document = column_text(read, 0);
+  else if (result != SQLITE_DONE)
+    status = fail_sqlite(impl_->db.get(), impl_->path);
+  sqlite3_reset(read);
+  if (!status) return tl::unexpected(status.error());
+  return document;
+}
+
 Status Store::commit(Batch batch) {
   if (batch.changes_.empty()) return {};
   Impl::Pending pending{&batch, {}};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,8 @@ class Store {
 
   // Every record of a kind, ordered by key.
   Result<std::vector<Record>> all(RecordKind kind);
+  // The document of one record; nullopt where there is none.
+  Result<std::optional<std::string>> get(RecordKind kind, const std::string& key);
 
   // On success the changes survive a power cut. After failure none of them is there, and where the
   // disk is at fault (I/O error, failed sync) the store refuses every later commit with kDataLoss:

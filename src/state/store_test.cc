@@ -37,6 +37,9 @@ TEST_F(StoreTest, KeepsRecordsAcrossReopening) {
   EXPECT_EQ(volumes[0].key, "a");
   EXPECT_EQ(volumes[1].document, "{\"n\":2}");
   EXPECT_TRUE(store->all(RecordKind::kContainer)->empty());
+  EXPECT_EQ(*store->get(RecordKind::kVolume, "b"), "{\"n\":2}");
+  EXPECT_EQ(*store->get(RecordKind::kVolume, "c"), std::nullopt);
+  EXPECT_EQ(*store->get(RecordKind::kContainer, "b"), std::nullopt);
 }
 
 TEST_F(StoreTest, ManyThreadsLoseNothing) {
