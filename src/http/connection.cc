@@ -1,5 +1,6 @@
 #include "http/connection.h"
 
+#include "base/secret_bytes.h"
 #include "http/audit_log.h"
 
 namespace holdfast::http {
@@ -158,7 +159,10 @@ bool Connection::feed() {
     return false;
   }
   in_.erase(0, *used);
-  if (state_ == State::kBody) return on_body() && *used > 0;
+  if (state_ == State::kBody) {
+    if (route_->options.confidential) wipe_spare(in_);
+    return on_body() && *used > 0;
+  }
   if (parser_->head_done()) return on_head();
   if (*used > 0 && in_.empty()) become_idle();  // an empty line between requests
   return *used > 0;
@@ -185,7 +189,14 @@ bool Connection::on_head() {
 }
 
 bool Connection::on_body() {
-  request_.body += parser_->take_body();
+  std::string bytes = parser_->take_body();
+  if (route_->options.confidential) {
+    append_wiping(request_.body, bytes);
+    wipe(bytes);
+    Transport::forget_input();
+  } else {
+    request_.body += bytes;
+  }
   if (request_.body.size() > owner_.options().limits.small_body_bytes) {
     refuse(413, "request body too large");
     return false;

@@ -1,5 +1,7 @@
 #include "http/json_body.h"
 
+#include "base/secret_json.h"
+
 namespace holdfast::http {
 namespace {
 
@@ -22,13 +24,22 @@ bool blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
 
+Status check_body(const Request& request) {
+  RETURN_IF_ERROR(check_content_type(request));
+  if (!blank(request.body)) return {};
+  return fail(Code::kInvalidArgument, "invalid JSON: got EOF while reading request body");
+}
+
 }  // namespace
 
 Result<json::Object> json_body(const Request& request) {
-  RETURN_IF_ERROR(check_content_type(request));
-  if (blank(request.body))
-    return fail(Code::kInvalidArgument, "invalid JSON: got EOF while reading request body");
+  RETURN_IF_ERROR(check_body(request));
   return json::parse_object(request.body);
+}
+
+Result<json::Object> confidential_json_body(const Request& request) {
+  RETURN_IF_ERROR(check_body(request));
+  return parse_secret_object(request.body);
 }
 
 Result<json::Object> optional_json_body(const Request& request) {

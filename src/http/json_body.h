@@ -9,7 +9,11 @@ namespace holdfast::http {
 // type, malformed JSON, or no body at all.
 Result<json::Object> json_body(const Request& request);
 
-// The same, but no body is an empty object.
+// The same in memory that is wiped when it is given back, for routes with
+// RouteOptions::confidential.
+Result<json::Object> confidential_json_body(const Request& request);
+
+// As json_body(), but no body is an empty object.
 Result<json::Object> optional_json_body(const Request& request);
 
 }  // namespace holdfast::http

@@ -77,6 +77,7 @@ class ChunkedBody {
   // Appends what it finds to `body` and says how many bytes it has used.
   Result<std::size_t> feed(std::string_view bytes, std::string& body) {
     std::size_t used = 0;
+    body.reserve(body.size() + bytes.size());
     while (state_ != State::kDone) {
       std::string_view rest = bytes.substr(used);
       if (state_ == State::kData) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/secret_bytes.h"
+
 namespace holdfast::http {
 namespace {
 
@@ -65,8 +67,9 @@ void Router::add_simple(std::string method, std::string pattern,
                         RouteOptions options) {
   add(
       std::move(method), std::move(pattern),
-      [handler = std::move(handler)](const Request& request, Responder responder) {
+      [handler = std::move(handler), options](Request request, Responder responder) {
         auto reply = handler(request);
+        if (options.confidential) wipe(request.body);
         responder.send(reply ? *std::move(reply) : Reply::error(reply.error()));
       },
       options);
@@ -74,7 +77,7 @@ void Router::add_simple(std::string method, std::string pattern,
 
 void Router::add_unbuilt(std::string method, std::string pattern, std::string message) {
   // An upload to it need not be read to be refused.
-  RouteOptions options{BodyKind::kUpload, Where::kLoop};
+  RouteOptions options{.body = BodyKind::kUpload, .where = Where::kLoop};
   add_simple(
       std::move(method), std::move(pattern),
       [message = std::move(message)](const Request&) -> Result<Reply> {

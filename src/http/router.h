@@ -31,6 +31,9 @@ enum class Where {
 struct RouteOptions {
   BodyKind body = BodyKind::kSmall;
   Where where = Where::kPool;
+  // A kSmall body that holds a secret: no copy of it stays in memory. Of routes added by
+  // add_simple().
+  bool confidential = false;
 };
 
 // The table of routes. Filled before the server starts, then only read, by any thread.

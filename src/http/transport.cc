@@ -1,5 +1,6 @@
 #include "http/transport.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -19,6 +20,13 @@ using Descriptor = asio::posix::stream_descriptor;
 
 constexpr std::size_t kReadSize = 64 << 10;
 constexpr auto kAcceptPause = std::chrono::milliseconds(50);
+
+// One buffer for all connections: bytes are used up before the callback returns, so an idle
+// connection needs none of its own.
+std::vector<char>& read_buffer() {
+  thread_local std::vector<char> buffer(kReadSize);
+  return buffer;
+}
 
 // What one attempt at reading or writing came to.
 struct Attempt {
@@ -108,9 +116,7 @@ class SocketTransport : public Transport {
 
   void attempt_read() {
     if (!got_) return;  // closed meanwhile
-    // One buffer for all connections: bytes are used up before the callback returns, so an idle
-    // connection needs none of its own.
-    thread_local std::vector<char> buffer(kReadSize);
+    auto& buffer = read_buffer();
     Attempt attempt = try_read(buffer.data(), buffer.size());
     switch (attempt.outcome) {
       case Attempt::Outcome::kWantRead:
@@ -265,6 +271,11 @@ class SocketAcceptor : public Acceptor, public std::enable_shared_from_this<Sock
 };
 
 }  // namespace
+
+void Transport::forget_input() {
+  auto& buffer = read_buffer();
+  ::OPENSSL_cleanse(buffer.data(), buffer.size());
+}
 
 std::shared_ptr<Transport> Transport::plain(EventLoop& loop, UniqueFd socket) {
   return std::make_shared<SocketTransport>(loop, std::move(socket));

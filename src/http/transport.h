@@ -33,6 +33,9 @@ class Transport : public std::enable_shared_from_this<Transport> {
 
   virtual ~Transport() = default;
 
+  // Overwrites what reads have left in the memory they share.
+  static void forget_input();
+
   // Calls `got` once, never from within. One read at a time.
   virtual void read(ReadCallback got) = 0;
   // Writes all of `bytes`, which must stay where they are: at once (kDone, kFailed), or when the
