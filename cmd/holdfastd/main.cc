@@ -101,7 +101,8 @@ Status run(const DaemonOptions& options) {
                                  .labels = options.labels,
                                  .bind_policy = options.bind_policy,
                                  .private_users = !options.userns_remap.empty(),
-                                 .subordinate_user = subordinate_user(options)},
+                                 .subordinate_user = subordinate_user(options),
+                                 .secrets_key_file = options.secrets_key_file},
                                 {*store, *volumes, *images, *networks, *runtime, loop, requests}));
   ASSIGN_OR_RETURN(auto audit, http::AuditLog::open(options.data_root + "/audit.log", requests));
   http::ServerOptions server_options;

@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include <filesystem>
+
 #include "base/file.h"
 #include "base/json.h"
 
@@ -60,6 +62,9 @@ void declare(CLI::App& app, DaemonOptions& options, Texts& texts) {
       ->capture_default_str();
   app.add_option("--config-file", options.config_file, "Configuration in JSON")
       ->capture_default_str();
+  app.add_option("--secrets-key-file", options.secrets_key_file,
+                 "Key that secrets are sealed with; outside of the data root")
+      ->capture_default_str();
   app.add_option("-p,--pidfile", options.pidfile, "File to write the process id to");
   app.add_option("-G,--group", options.group,
                  "Group that owns Unix sockets (default: docker, if it exists)");
@@ -104,6 +109,7 @@ class ConfigFile {
     RETURN_IF_ERROR(string("data-root", "--data-root", options.data_root));
     RETURN_IF_ERROR(string("exec-root", "--exec-root", options.exec_root));
     RETURN_IF_ERROR(string("pidfile", "--pidfile", options.pidfile));
+    RETURN_IF_ERROR(string("secrets-key-file", "--secrets-key-file", options.secrets_key_file));
     RETURN_IF_ERROR(string("group", "--group", options.group));
     RETURN_IF_ERROR(string("default-runtime", "--default-runtime", options.default_runtime));
     RETURN_IF_ERROR(string("log-level", "--log-level", texts.level));
@@ -226,6 +232,26 @@ Status read_config_file(const CLI::App& app, DaemonOptions& options, Texts& text
   return ConfigFile(app, std::move(*object), options.config_file).apply(options, texts);
 }
 
+// A copy of the data root must not hold both the secrets and their key; and the exec root is gone
+// after a reboot.
+Status check_key_file(const DaemonOptions& options) {
+  const auto& file = options.secrets_key_file;
+  if (!file.starts_with('/') || file.ends_with('/'))
+    return fail(Code::kInvalidArgument, "--secrets-key-file: \"{}\" is no absolute path of a file",
+                file);
+  std::string clean = std::filesystem::path(file).lexically_normal();
+  for (const auto* root : {&options.data_root, &options.exec_root}) {
+    std::string inside = (std::filesystem::path(*root) / "").lexically_normal();
+    if (clean.starts_with(inside)) {
+      return fail(Code::kInvalidArgument,
+                  "--secrets-key-file: \"{}\" lies in \"{}\": the key belongs outside of data root "
+                  "and exec root",
+                  file, *root);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<ParsedOptions> parse_options(int argc, char** argv) {
@@ -267,6 +293,7 @@ Result<ParsedOptions> parse_options(int argc, char** argv) {
       return fail(Code::kInvalidArgument, "\"{}\" is no absolute path", *path);
     while (path->size() > 1 && path->ends_with('/')) path->pop_back();
   }
+  RETURN_IF_ERROR(check_key_file(options));
   return parsed;
 }
 

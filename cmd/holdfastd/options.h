@@ -19,6 +19,7 @@ struct DaemonOptions {
   std::string data_root = "/var/lib/holdfast";
   std::string exec_root = "/run/holdfast";
   std::string config_file = "/etc/holdfast/daemon.json";
+  std::string secrets_key_file = "/etc/holdfast/secrets.key";
   std::string pidfile;
   std::string group;
   std::string default_runtime;

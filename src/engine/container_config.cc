@@ -104,6 +104,7 @@ constexpr Field kHostConfigFields[] = {
     {"Init", Shape::kBool, ""},
     {"MaskedPaths", Shape::kStrings, ""},
     {"ReadonlyPaths", Shape::kStrings, ""},
+    {"Secrets", Shape::kArray, ""},  // ours: docs/api.md
 };
 
 // A field's value if it has the right shape; numbers come out as integers, a string where a list is

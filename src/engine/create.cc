@@ -6,6 +6,7 @@
 #include "engine/mounts/first_use.h"
 #include "engine/mounts/glob_mounts.h"
 #include "engine/mounts/mount_plan.h"
+#include "engine/secrets/secret_reference.h"
 #include "engine/signals.h"
 #include "engine/volume_intent.h"
 #include "os/safe_path.h"
@@ -16,7 +17,7 @@
 // Making a container, in steps that leave nothing behind when one fails:
 //
 //   1. the request is checked and merged with the image's configuration     nothing is kept yet
-//   2. its name is reserved, in memory
+//   2. its name is reserved and its secrets are held, in memory
 //   3. the names of its anonymous volumes are written down (VolumeIntent), for recovery
 //   4. volumes are created and held, filled from the image                  undone: released, and
 //   removed if they were new
@@ -72,6 +73,28 @@ class NameClaim {
  private:
   ContainerTable& table_;
   std::string name_;
+};
+
+// Secrets taken for a container that may yet fail to come into being.
+class SecretClaims {
+ public:
+  SecretClaims(Secrets& secrets, HolderId holder) : secrets_(secrets), holder_(std::move(holder)) {}
+  SecretClaims(const SecretClaims&) = delete;
+  SecretClaims& operator=(const SecretClaims&) = delete;
+  ~SecretClaims() {
+    if (!kept_) secrets_.release(holder_);
+  }
+
+  Status claim(const std::vector<SecretReference>& references) {
+    for (const auto& reference : references) RETURN_IF_ERROR(secrets_.hold(reference.id, holder_));
+    return {};
+  }
+  void keep() { kept_ = true; }
+
+ private:
+  Secrets& secrets_;
+  const HolderId holder_;
+  bool kept_ = false;
 };
 
 // Gives anonymous volumes their names, and returns those.
@@ -269,6 +292,12 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   }
   ASSIGN_OR_RETURN(auto mounts, plan_and_check_mounts(impl, config, request));
 
+  ASSIGN_OR_RETURN(
+      auto secrets,
+      parse_secret_references(json::array_or_empty(config.host_config, "Secrets"), *impl.secrets));
+  RETURN_IF_ERROR(check_secret_targets(secrets, mounts));
+  if (!secrets.empty()) config.host_config["Secrets"] = to_json(secrets);
+
   ContainerId id(random_hex(64));
   ASSIGN_OR_RETURN(auto name, impl.table.reserve_name(request.name, id));
   NameClaim name_claim(impl.table, name);
@@ -277,6 +306,8 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   if (json::string_or(config.config, "Hostname").empty()) {
     config.config["Hostname"] = default_hostname(config.host_config, id);
   }
+  SecretClaims secret_claims(*impl.secrets, impl.holder_of(id));
+  RETURN_IF_ERROR(secret_claims.claim(secrets));
   auto anonymous = name_anonymous_volumes(mounts);
   VolumeIntent intent(id);
   Batch together;
@@ -313,6 +344,7 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
     }
   }
   claims.keep();
+  secret_claims.keep();
   name_claim.keep();
   range_claim.keep();
   impl.publish(*container, "create");

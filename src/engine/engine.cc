@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "engine/engine_impl.h"
 #include "engine/mounts/bind_fill.h"
+#include "engine/secrets/secret_reference.h"
 #include "engine/volume_intent.h"
 
 // Opening the engine: what the last daemon left is found out and put right before anything is
@@ -45,9 +46,13 @@ class Recovery {
       hold_volumes(*container);
       if (auto range = container->view().user_range)
         impl_.user_ranges.restore(container->id, *range);
+      hold_secrets(*container);
     }
     // With a damaged record it isn't known who holds what: nothing may be removed then.
-    if (!damaged_records_) impl_.parts.volumes.holders_restored();
+    if (!damaged_records_) {
+      impl_.parts.volumes.holders_restored();
+      impl_.secrets->holders_restored();
+    }
     for (const auto& container : impl_.table.all()) take_over(container);
     if (!damaged_records_) {
       ASSIGN_OR_RETURN(impl_.intents_put_off,
@@ -81,6 +86,13 @@ class Recovery {
           !held) {
         log::warn("container {}: {}", container.id, held.error().message);
       }
+    }
+  }
+
+  void hold_secrets(const Container& container) {
+    for (const auto& reference : secret_references_from(container.view().host_config)) {
+      if (auto held = impl_.secrets->hold(reference.id, impl_.holder_of(container.id)); !held)
+        log::warn("container {}: {}", container.id, held.error().message);
     }
   }
 
@@ -190,6 +202,8 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options, EngineParts 
   auto impl = std::make_unique<Impl>(std::move(options), parts, std::move(ranges));
   RETURN_IF_ERROR(ensure_engine_id(impl->options.data_root));
   RETURN_IF_ERROR(impl->folders.prepare());
+  ASSIGN_OR_RETURN(impl->secrets, Secrets::open(impl->options.secrets_key_file, impl->parts.store));
+  for (const auto& warning : impl->secrets->warnings()) log::warn("{}", warning);
   impl->parts.images.on_event([impl = impl.get()](const image::Event& event) {
     impl->events.publish("image", event.action, event.id, event.attributes);
   });

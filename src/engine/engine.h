@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -8,6 +9,7 @@
 
 #include "base/cancellation.h"
 #include "base/json.h"
+#include "base/secret_bytes.h"
 #include "engine/client_stream.h"
 #include "engine/container.h"
 #include "engine/event_bus.h"
@@ -38,6 +40,7 @@ struct EngineOptions {
   std::string
       subordinate_user;      // whose ids in /etc/subuid they get; empty: holdfast's, or usual ones
   bool live_restore = true;  // containers outlive a clean stop of the daemon, too
+  std::string secrets_key_file;  // outside of the data root
 };
 
 // What the engine is put together from; all of it outlives the engine.
@@ -213,6 +216,15 @@ class Engine {
   // --- plugins (plugins.cc): Docker's JSON for what it calls managed plugins ---
   Result<json::Array> list_plugins(const FilterMap& filters) const;
   Result<json::Object> inspect_plugin(const std::string& name) const;
+
+  // --- secrets (secret_operations.cc): Docker's JSON ---
+  // `spec` without its Data, which comes decoded.
+  Result<json::Object> create_secret(const json::Object& spec, const SecretBytes& data);
+  Result<json::Array> list_secrets(const FilterMap& filters) const;
+  Result<json::Object> inspect_secret(const std::string& name) const;
+  // Labels only; `version` is that of the secret as the client saw it.
+  Status update_secret(const std::string& name, std::uint64_t version, const json::Object& spec);
+  Status remove_secret(const std::string& name);
 
   // --- networks (networks.cc) ---
   Result<json::Object> create_network(const json::Object& body);

@@ -17,6 +17,7 @@
 #include "engine/health.h"
 #include "engine/inspect.h"
 #include "engine/mounts/mount_executor.h"
+#include "engine/secrets/secrets.h"
 #include "network/networks.h"
 #include "runtime/exit_monitor.h"
 #include "runtime/runtime.h"
@@ -40,6 +41,7 @@ struct Engine::Impl {
   UserRanges user_ranges;
   ExecTable execs;
   HealthTable health;
+  std::unique_ptr<Secrets> secrets;  // set by open()
 
   std::atomic<bool> stopping = false;
   std::mutex restart_mutex;  // guards restart_timers

@@ -29,6 +29,7 @@ Status Engine::Impl::erase(const ContainerPtr& container, bool anonymous_volumes
     if (mount.type == MountType::kVolume)
       parts.volumes.release(VolumeName(mount.source), holder_of(container->id));
   }
+  secrets->release(holder_of(container->id));
   for (const auto& text : going) {
     VolumeName name(text);
     auto volume = parts.volumes.get(name);

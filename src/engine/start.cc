@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "engine/engine_impl.h"
 #include "engine/mounts/protected_paths.h"
+#include "engine/secrets/secret_mounts.h"
 #include "engine/spec_builder.h"
 
 // Starting a container:
@@ -154,7 +155,7 @@ class Launch {
     request_.spec.namespaces.network.borrowed = shares_network(data_.host_config);
     request_.spec.mounts.insert(request_.spec.mounts.end(), prepared_.mounts.begin(),
                                 prepared_.mounts.end());
-    return {};
+    return add_secrets();
   }
 
   Result<std::string> namespace_of(const std::string& name, const std::string& kind) {
@@ -220,6 +221,15 @@ class Launch {
     mount.options = {"rprivate"};
     mount.tree = shared_memory_;
     request_.spec.mounts.push_back(std::move(mount));
+    return {};
+  }
+
+  // Behind all other mounts: /run may be one.
+  Status add_secrets() {
+    ASSIGN_OR_RETURN(secrets_, mount_secrets(secret_references_from(data_.host_config),
+                                             *impl_.secrets, impl_.folders.folder(container_->id)));
+    request_.spec.mounts.insert(request_.spec.mounts.end(), secrets_.mounts.begin(),
+                                secrets_.mounts.end());
     return {};
   }
 
@@ -291,6 +301,7 @@ class Launch {
 
   void undo() {
     prepared_ = {};
+    secrets_ = {};
     own_files_.clear();
     root_.reset();
     if (volumes_mounted_) impl_.release_mounts(*container_);
@@ -307,6 +318,7 @@ class Launch {
   std::string netns_;
   std::unique_ptr<DetachedMount> root_;
   PreparedMounts prepared_;
+  SecretMounts secrets_;
   std::vector<DetachedMount> own_files_;
   UniqueFd shared_memory_;
   CreateRequest request_;

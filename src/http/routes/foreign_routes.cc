@@ -18,7 +18,7 @@ Result<Reply> no_swarm(const Request&) { return fail(Code::kUnavailable, "{}", k
 }  // namespace
 
 void add_foreign_routes(Router& router) {
-  for (const char* resource : {"swarm", "nodes", "services", "tasks", "secrets", "configs"}) {
+  for (const char* resource : {"swarm", "nodes", "services", "tasks", "configs"}) {
     router.add_simple("GET", fmt::format("/{}", resource), no_swarm);
     for (const char* method : {"GET", "POST", "DELETE"}) {
       router.add_simple(method, fmt::format("/{}/{{rest:.*}}", resource), no_swarm);

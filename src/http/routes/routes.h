@@ -18,6 +18,7 @@ void add_archive_routes(Router& router, Engine& engine);
 void add_exec_routes(Router& router, Engine& engine);
 void add_image_routes(Router& router, Engine& engine);
 void add_image_transfer_routes(Router& router, Engine& engine);
+void add_secret_routes(Router& router, Engine& engine);
 void add_volume_routes(Router& router, Engine& engine);
 void add_storage_routes(Router& router, Engine& engine);
 void add_network_routes(Router& router, Engine& engine);
