@@ -11,7 +11,8 @@ struct Group {
 constexpr Group kGroups[] = {
     {"container", "Manage containers"}, {"image", "Manage images"},
     {"network", "Manage networks"},     {"plugin", "Manage plugins"},
-    {"system", "Manage Holdfast"},      {"volume", "Manage volumes"},
+    {"secret", "Manage secrets"},       {"system", "Manage Holdfast"},
+    {"volume", "Manage volumes"},
 };
 constexpr std::string_view kCommon[] = {"run",    "exec",  "ps",     "pull",    "push",
                                         "images", "login", "logout", "version", "info"};

@@ -20,8 +20,9 @@ constexpr Kind kContainer{"container", "/containers/", "/json"};
 constexpr Kind kImage{"image", "/images/", "/json"};
 constexpr Kind kNetwork{"network", "/networks/", ""};
 constexpr Kind kVolume{"volume", "/volumes/", ""};
+constexpr Kind kSecret{"secret", "/secrets/", ""};
 constexpr Kind kPlugin{"plugin", "/plugins/", "/json"};
-constexpr Kind kKinds[] = {kContainer, kImage, kNetwork, kVolume, kPlugin};
+constexpr Kind kKinds[] = {kContainer, kImage, kNetwork, kVolume, kSecret, kPlugin};
 
 Result<json::Value> inspect_one(Cli& cli, const Kind& kind, const std::string& name,
                                 const InspectOptions& options) {
@@ -79,6 +80,38 @@ Result<int> inspect(Cli& cli, const Arguments& names, const InspectOptions& opti
   return errors.empty() ? 0 : 1;
 }
 
+// 2026-01-02 15:04:05.6 +0000 utc, as Docker shows it.
+std::string pretty_time(const json::Object& secret, std::string_view key) {
+  std::string text = json::string_or(secret, key);
+  if (auto t = text.find('T'); t != std::string::npos) text[t] = ' ';
+  if (text.ends_with('Z')) text.replace(text.size() - 1, 1, " +0000 utc");
+  return text;
+}
+
+std::string pretty_secret(const json::Object& secret) {
+  const auto& spec = json::object_or_empty(secret, "Spec");
+  std::string text = fmt::format("ID:              {}\nName:              {}\n",
+                                 json::string_or(secret, "ID"), json::string_or(spec, "Name"));
+  const auto& labels = json::object_or_empty(spec, "Labels");
+  if (!labels.empty()) text += "Labels:\n";
+  for (const auto& [name, value] : json::string_map_or_empty(spec, "Labels"))
+    text += fmt::format(" - {}{}{}\n", name, value.empty() ? "" : "=", value);
+  return text + fmt::format("Driver:            {}\nCreated at:        {}\nUpdated at:        {}\n",
+                            json::string_or(json::object_or_empty(spec, "Driver"), "Name"),
+                            pretty_time(secret, "CreatedAt"), pretty_time(secret, "UpdatedAt"));
+}
+
+Result<int> inspect_prettily(Cli& cli, const Arguments& names) {
+  return for_each_target(
+      cli, names,
+      [&](const std::string& name) -> Status {
+        ASSIGN_OR_RETURN(auto secret, inspect_one(cli, kSecret, name, {}));
+        if (secret.is_object()) cli.out(pretty_secret(secret.get_object()));
+        return {};
+      },
+      false);
+}
+
 Command make_inspect(std::string_view what, std::string_view placeholder, const Kind* kind) {
   auto options = std::make_shared<InspectOptions>();
   Command command;
@@ -112,8 +145,8 @@ Command inspect_command() {
   command.flags.flag("size", 's', options->size,
                      "Display total file sizes if the type is container");
   command.flags.flag("type", 0, options->type,
-                     "Only inspect objects of the given type (container, image, network, volume, "
-                     "plugin)");
+                     "Only inspect objects of the given type (container, image, network, secret, "
+                     "volume, plugin)");
   command.examples =
       "  holdfast inspect db\n"
       "  holdfast inspect -f '{{.State.Status}}' db\n"
@@ -124,7 +157,7 @@ Command inspect_command() {
       if (kind.name == options->type) return inspect(cli, names, *options, &kind);
     return fail(Code::kInvalidArgument,
                 "unknown type: \"{}\": must be one of \"container\", \"image\", \"network\", "
-                "\"plugin\", \"volume\"",
+                "\"plugin\", \"secret\", \"volume\"",
                 options->type);
   };
   return command;
@@ -145,6 +178,17 @@ Command plugin_inspect_command() {
 }
 Command volume_inspect_command() {
   return make_inspect("Display detailed information on one or more volumes", "VOLUME", &kVolume);
+}
+
+Command secret_inspect_command() {
+  auto pretty = std::make_shared<bool>(false);
+  Command command =
+      make_inspect("Display detailed information on one or more secrets", "SECRET", &kSecret);
+  command.flags.flag("pretty", 0, *pretty, "Print the information in a human friendly format");
+  command.run = [pretty, plain = command.run](Cli& cli, const Arguments& names) -> Result<int> {
+    return *pretty ? inspect_prettily(cli, names) : plain(cli, names);
+  };
+  return command;
 }
 
 }  // namespace holdfast::cli

@@ -61,12 +61,18 @@ Command network_ls_command();
 Command network_prune_command();
 Command network_rm_command();
 
+// secrets
+Command secret_create_command();
+Command secret_ls_command();
+Command secret_rm_command();
+
 // inspecting, in inspect.cc
 Command container_inspect_command();
 Command image_inspect_command();
 Command inspect_command();
 Command network_inspect_command();
 Command plugin_inspect_command();
+Command secret_inspect_command();
 Command volume_inspect_command();
 
 // the rest

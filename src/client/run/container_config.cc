@@ -6,6 +6,7 @@
 #include "client/run/mount_spec.h"
 #include "client/run/network_spec.h"
 #include "client/run/port_spec.h"
+#include "client/run/secret_spec.h"
 #include "client/run/value_specs.h"
 
 namespace holdfast::client {
@@ -95,6 +96,7 @@ Status add_storage(const ContainerOptions& options, json::Object& config, json::
         colon == text.end() ? std::string() : std::string(colon + 1, text.end());
   }
   if (!tmpfs.empty()) host["Tmpfs"] = tmpfs;
+  RETURN_IF_ERROR(put_each(host, "Secrets", options.secrets, parse_secret_spec));
   put(host, "VolumesFrom", options.volumes_from);
   put(host, "VolumeDriver", options.volume_driver);
   for (const auto& text : options.storage_options)

@@ -5,6 +5,7 @@
 #include "base/size_text.h"
 #include "client/run/mount_spec.h"
 #include "client/run/network_spec.h"
+#include "client/run/secret_spec.h"
 #include "client/run/value_specs.h"
 
 namespace holdfast::client {
@@ -107,6 +108,9 @@ void ContainerOptions::add_storage_flags(FlagSet& flags) {
   checked(flags, "mount", 0, mounts, "Attach a filesystem mount to the container", parse_mount_spec,
           "mount");
   flags.flag("tmpfs", 0, tmpfs, "Mount a tmpfs directory");
+  checked(flags, "secret", 0, secrets,
+          "Give the container a secret as a file in memory: SECRET[,target=,uid=,gid=,mode=]",
+          parse_secret_spec, "secret");
   flags.flag("volumes-from", 0, volumes_from, "Mount volumes from the specified container(s)");
   flags.flag("volume-driver", 0, volume_driver, "Optional volume driver for the container");
   flags.flag("storage-opt", 0, storage_options, "Storage driver options for the container");

@@ -26,7 +26,7 @@ struct ContainerOptions {
   Strings labels, label_files, annotations;
 
   // storage
-  Strings volumes, mounts, tmpfs, volumes_from, storage_options;
+  Strings volumes, mounts, tmpfs, volumes_from, secrets, storage_options;
   std::string volume_driver;
   bool read_only = false;
   MaybeInt shm_size;
