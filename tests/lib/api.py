@@ -113,6 +113,9 @@ class Api:
     def volumes(self):
         return {volume["Name"]: volume for volume in self.get("/volumes").json["Volumes"] or []}
 
+    def secrets(self):
+        return {secret["Spec"]["Name"]: secret for secret in self.get("/secrets").json}
+
     def networks(self):
         return self.get("/networks").json
 

@@ -40,6 +40,7 @@ class Engine:
         self.exec_root = self.dir / "exec"
         self.socket = self.dir / "engine.sock"
         self.log = self.dir / "engine.log"
+        self.key_file = self.dir / "keys/secrets.key"
         self.bridge = f"hft{os.getpid() % 100000}n{self.number}"
         self.gateway = f"10.{200 + self.number % 50}.{os.getpid() % 250}.1"
         self.flags = flags
@@ -57,7 +58,8 @@ class Engine:
         extra = [word for name, value in self.flags.items() for word in (f"--{name}", value)]
         if self.kind == "dockerd":
             return ["/usr/sbin/dockerd", "--live-restore", *common, *extra]
-        return [BIN / "holdfastd", *common, "--bip", f"{self.gateway}/24", *extra]
+        own = ["--bip", f"{self.gateway}/24", "--secrets-key-file", self.key_file]
+        return [BIN / "holdfastd", *common, *own, *extra]
 
     def prepare(self):
         """dockerd wants a bridge that is there; holdfastd makes its own."""
@@ -135,7 +137,7 @@ class Engine:
     # Cleaning.
 
     def remove_everything(self):
-        """No containers, volumes or networks of users, as at the start."""
+        """No containers, volumes, secrets or networks of users, as at the start."""
         for container in self.api.containers():
             self.api.delete(f"/containers/{container['Id']}", force=1, v=1)
         for network in self.api.networks():
@@ -143,6 +145,9 @@ class Engine:
                 self.api.delete(f"/networks/{network['Id']}")
         for name in self.api.volumes():
             self.api.delete(f"/volumes/{name}")
+        if self.kind == "holdfastd":
+            for name in self.api.secrets():
+                self.api.delete(f"/secrets/{name}")
 
     def processes(self):
         """Processes that name this engine's folders: monitors, shims, the daemon itself."""
