@@ -20,6 +20,8 @@ _holdfast_names() { # COMMAND: what it takes
       holdfast volume ls -q ;;
     "plugin inspect")
       holdfast plugin ls --format '{{.Name}}' ;;
+    "secret inspect" | "secret rm" | "secret remove")
+      holdfast secret ls --format '{{.Name}}' ;;
     "network connect" | "network disconnect" | "network inspect" | "network rm" | "network remove")
       holdfast network ls --format '{{.Name}}' ;;
   esac 2>/dev/null
@@ -32,7 +34,7 @@ _holdfast() {
   done
   local command=${words[0]-}
   case $command in
-    container | image | network | plugin | system | volume) command="$command ${words[1]-}" ;;
+    container | image | network | plugin | secret | system | volume) command="$command ${words[1]-}" ;;
   esac
   local choices
   if [[ $current == -* ]]; then
