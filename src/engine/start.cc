@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "engine/engine_impl.h"
+#include "engine/mounts/mount_target.h"
 #include "engine/mounts/protected_paths.h"
 #include "engine/secrets/secret_mounts.h"
 #include "engine/spec_builder.h"
@@ -149,6 +150,7 @@ class Launch {
                         root_->root(),
                         {request_.spec.user, users_}};
     ASSIGN_OR_RETURN(prepared_, impl_.mounts.prepare(data_.mounts, mounts));
+    if (request_.spec.init) RETURN_IF_ERROR(find_own_target(std::string(kInitTarget)));
     RETURN_IF_ERROR(add_own_files());
     RETURN_IF_ERROR(share_memory());
     if (users_) join_users();
@@ -184,7 +186,7 @@ class Launch {
       if (users_) RETURN_IF_ERROR(give_to_container(tree));
       own_files_.push_back(std::move(tree));
       ContainerMount mount;
-      mount.target = target;
+      ASSIGN_OR_RETURN(mount.target, find_own_target(target));
       mount.options = {"rprivate"};
       mount.tree = own_files_.back().root();
       request_.spec.mounts.push_back(std::move(mount));
@@ -207,6 +209,14 @@ class Launch {
     MountAttributes attributes;
     attributes.id_map_namespace = users_file_;
     return tree.set(attributes);
+  }
+
+  // Where a file of ours goes: an image can have a symlink at its place, or above it.
+  Result<std::string> find_own_target(const std::string& target) const {
+    MountPoint own;
+    own.type = MountType::kBind;
+    own.target = target;
+    return find_mount_target(own, root_->root(), prepared_.mounts);
   }
 
   // --ipc container:ID shares the other one's /dev/shm, too.

@@ -221,9 +221,27 @@ std::string join_path(const std::vector<std::string>& names) {
   return path;
 }
 
+// The tree in which `path` lies, the innermost one, with the path in it as its place: empty for the
+// top of a tree, which shows instead of what is beneath.
+HungTree tree_of(BorrowedFd root, const std::vector<HungTree>& hung, const std::string& path) {
+  HungTree found{path, root};
+  std::size_t longest = 0;
+  for (const auto& [place, tree] : hung) {
+    bool inside =
+        path.starts_with(place) && (path.size() == place.size() || path[place.size()] == '/');
+    if (!inside || place.size() < longest) continue;
+    longest = place.size();
+    found = {path.substr(place.size()), tree};
+  }
+  return found;
+}
+
 // What the symlink at `path` says; nullopt if it is no symlink, or not there.
-Result<std::optional<std::string>> read_link_in(BorrowedFd root, const std::string& path) {
-  auto opened = open_confined(root, path, Confine::kInRoot, O_PATH | O_NOFOLLOW);
+Result<std::optional<std::string>> read_link_in(BorrowedFd root, const std::vector<HungTree>& hung,
+                                                const std::string& path) {
+  auto [inside, tree] = tree_of(root, hung, path);
+  if (inside.empty() || !tree.valid()) return std::nullopt;
+  auto opened = open_confined(tree, inside, Confine::kInRoot, O_PATH | O_NOFOLLOW);
   if (!opened) {
     int number = opened.error().sys_errno;
     if (number == ENOENT || number == ENOTDIR) return std::nullopt;
@@ -241,7 +259,8 @@ Result<std::optional<std::string>> read_link_in(BorrowedFd root, const std::stri
 
 }  // namespace
 
-Result<std::string> resolve_in_root(BorrowedFd root, const std::string& path) {
+Result<std::string> resolve_in_root(BorrowedFd root, const std::string& path,
+                                    const std::vector<HungTree>& hung) {
   ASSIGN_OR_RETURN(auto walk, start_walk(root, path, Confine::kInRoot));
   std::vector<std::string> found;
   while (!walk.ahead.empty()) {
@@ -253,7 +272,7 @@ Result<std::string> resolve_in_root(BorrowedFd root, const std::string& path) {
       continue;
     }
     found.push_back(std::move(name));
-    ASSIGN_OR_RETURN(auto link, read_link_in(root, join_path(found)));
+    ASSIGN_OR_RETURN(auto link, read_link_in(root, hung, join_path(found)));
     if (!link) continue;
     if (++walk.symlinks > kMaxSymlinks) return failed(ELOOP, path);
     if (link->starts_with('/'))

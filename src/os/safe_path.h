@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/unique_fd.h"
@@ -39,9 +40,17 @@ Result<UniqueFd> make_directories_confined(BorrowedFd root, const std::string& p
 Result<UniqueFd> open_confined_by_walk(BorrowedFd root, const std::string& path, Confine confine,
                                        int flags, unsigned mode = 0);
 
-// Where `path` leads within `root` ("/" to it), as an absolute path without symlinks. What isn't
-// there is taken as it is written, as `realpath -m` does: nothing is made.
-Result<std::string> resolve_in_root(BorrowedFd root, const std::string& path);
+// A tree that will hang in a root, at an absolute path without symlinks. Without a descriptor: one
+// that is empty.
+struct HungTree {
+  std::string place;
+  BorrowedFd tree{-1};
+};
+
+// Where `path` leads within `root` ("/" to it) with `hung` in it, as an absolute path without
+// symlinks. What isn't there is taken as it is written, as `realpath -m` does: nothing is made.
+Result<std::string> resolve_in_root(BorrowedFd root, const std::string& path,
+                                    const std::vector<HungTree>& hung = {});
 
 // Where an open file lies, as the kernel tells it: of a detached mount, from its root on.
 Result<std::string> path_of(BorrowedFd fd);

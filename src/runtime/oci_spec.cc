@@ -20,7 +20,6 @@ using Kind = ContainerNamespaces::Kind;
 
 constexpr std::string_view kDefaultPath =
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-constexpr std::string_view kInitTarget = "/sbin/docker-init";
 
 constexpr std::array<const char*, 11> kMaskedPaths = {"/proc/asound",
                                                       "/proc/acpi",

@@ -14,6 +14,9 @@
 
 namespace holdfast {
 
+// Where docker-init is mounted.
+inline constexpr std::string_view kInitTarget = "/sbin/docker-init";
+
 // One mount of a container, in the order they are made. With `tree`, a detached mount (made by the
 // caller with its attributes and id map already set) is what is bound; the runtime stages it and
 // fills in type and source itself, and `options` hold only propagation ("rprivate", "rslave", …).

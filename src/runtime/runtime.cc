@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "runtime/mount_check.h"
 #include "runtime/oci_resources.h"
 #include "runtime/runtime_failure.h"
 #include "runtime/runtime_impl.h"
@@ -233,6 +234,10 @@ Result<CreatedContainer> Runtime::create(const CreateRequest& request) {
     // Joining takes the kernel some 10 ms: time that conmon and the runtime need to start anyway.
     monitor.join(impl_->monitor_groups);
     ASSIGN_OR_RETURN(pid_t pid, monitor.wait_for_pid());
+    // Its first program waits for start(): whatever has been mounted in the wrong place, nobody has
+    // used it.
+    ASSIGN_OR_RETURN(auto table, read_file(fmt::format("/proc/{}/mountinfo", pid)));
+    RETURN_IF_ERROR(check_mounts(object, parse_mount_table(table)));
     CreatedContainer result{pid, describe_monitor(monitor.pid(), directory)};
     monitor.detach();
     return result;

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "engine/mounts/mount_ownership.h"
 #include "engine/mounts/mount_plan.h"
+#include "engine/mounts/mount_target.h"
 #include "engine/mounts/protected_paths.h"
 #include "os/mountinfo.h"
 #include "os/private_namespace.h"
@@ -97,24 +98,6 @@ ContainerMount made_mount(const MountPoint& mount, const MountContext& context) 
       result.options.push_back(fmt::format("gid={}", context.ownership.user.gid));
   }
   return result;
-}
-
-// The place asked for, as it is inside the container's root.
-Result<std::string> find_target(const MountPoint& mount, const MountContext& context) {
-  auto resolved = resolve_in_root(context.root, mount.target);
-  if (!resolved)
-    return tl::unexpected(
-        std::move(resolved).error().wrap(fmt::format("mount target \"{}\"", mount.target)));
-  MountPoint there;
-  there.type = mount.type;
-  there.anonymous = mount.anonymous;
-  there.target = *resolved;
-  auto allowed = check_mount_target(there);
-  if (!allowed) return invalid_mount_config(to_string(mount.type), allowed.error().message);
-  if (*resolved == "/")
-    return invalid_mount_config(to_string(mount.type),
-                                "invalid specification: destination can't be '/'");
-  return resolved;
 }
 
 }  // namespace
@@ -223,7 +206,7 @@ Result<DetachedMount> MountExecutor::clone_source(const MountPoint& mount,
 Result<ContainerMount> MountExecutor::prepare_one(const MountPoint& mount,
                                                   const MountContext& context,
                                                   PreparedMounts& prepared) const {
-  ASSIGN_OR_RETURN(auto target, find_target(mount, context));
+  ASSIGN_OR_RETURN(auto target, find_mount_target(mount, context.root, prepared.mounts));
   MountPoint placed = mount;
   placed.target = target;
   if (!mount.has_source()) return made_mount(placed, context);

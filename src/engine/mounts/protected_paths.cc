@@ -30,6 +30,21 @@ bool is_or_below(std::string_view path, std::string_view top) {
   return path.starts_with(top) && (path.size() == top.size() || path[top.size()] == '/');
 }
 
+tl::unexpected<Error> is_inside(const std::string& target, std::string_view directory) {
+  return fail(Code::kInvalidArgument, "\"{}\" cannot be mounted because it is inside {}", target,
+              directory);
+}
+
+// For a mount that nobody has asked to be there.
+Status check_unnamed(const std::string& target) {
+  for (const char* directory : {"/proc", "/sys"}) {
+    if (is_or_below(target, directory)) return is_inside(target, directory);
+  }
+  if (is_or_below(target, "/dev") && !is_or_below(target, "/dev/shm"))
+    return is_inside(target, "/dev");
+  return {};
+}
+
 }  // namespace
 
 Status check_mount_target(const MountPoint& mount) {
@@ -39,14 +54,15 @@ Status check_mount_target(const MountPoint& mount) {
     bool replaceable = std::find(kReplaceableInProc.begin(), kReplaceableInProc.end(),
                                  mount.target) != kReplaceableInProc.end();
     if (bind && replaceable) return {};
-    return fail(Code::kInvalidArgument, "\"{}\" cannot be mounted because it is inside /proc",
-                mount.target);
+    return is_inside(mount.target, "/proc");
   }
   bool declared = mount.type == MountType::kVolume && mount.anonymous;
-  if (declared && is_or_below(mount.target, "/sys"))
-    return fail(Code::kInvalidArgument, "\"{}\" cannot be mounted because it is inside /sys",
-                mount.target);
-  return {};
+  return declared ? check_unnamed(mount.target) : Status{};
+}
+
+Status check_found_target(const MountPoint& mount, const std::string& asked) {
+  RETURN_IF_ERROR(check_mount_target(mount));
+  return mount.target == asked ? Status{} : check_unnamed(mount.target);
 }
 
 Status check_proc_source(BorrowedFd source) {

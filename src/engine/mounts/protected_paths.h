@@ -11,9 +11,13 @@ namespace holdfast {
 
 // What of /proc and /sys a mount may cover: a file that tells of the machine (as lxcfs does it) by
 // a bind, all of /proc by the host's own, all of /sys by what the user names. What an image
-// declares as its volume, or an anonymous volume, never. kInvalidArgument with the reason. The
-// target is the one asked for, and again the one it is found to be inside the image.
+// declares as its volume, or an anonymous volume, never; nor may those cover /dev or what is in it,
+// but for its shared memory. kInvalidArgument with the reason.
 Status check_mount_target(const MountPoint& mount);
+
+// The same of a target that symlinks have led to, from the one `asked` for: what nobody has named
+// stays out of all of /proc, /sys and /dev.
+Status check_found_target(const MountPoint& mount, const std::string& asked);
 
 // Of a bind on /proc, whose source is open: that it is a proc file system.
 Status check_proc_source(BorrowedFd source);
