@@ -15,7 +15,7 @@ PRESET ?= release
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 SUDO ?= $(if $(filter 0,$(shell id -u)),,sudo -E)
-TESTS ?= tests/clients tests/crash
+TESTS ?= tests/clients tests/attacks tests/crash
 PYTEST = /usr/bin/python3 -B -m pytest -c tests/pytest.ini
 
 .NOTPARALLEL:

@@ -31,8 +31,10 @@ def run(*command, **options):
 class Engine:
     """One daemon; made stopped. Whoever made it ends it with close(), which removes all of it."""
 
-    def __init__(self, directory=None, kind=KIND, **flags):
+    def __init__(self, directory=None, kind=KIND, program=None, environment=None, **flags):
         self.kind = kind
+        self.program = program  # the command that becomes the daemon; holdfastd's own otherwise
+        self.environment = environment
         self.number = next(_numbers)
         self.dir = Path(directory or tempfile.mkdtemp(prefix="holdfast-test-"))
         self.dir.chmod(0o711)  # as /run and /var/lib are: containers of other users come this way
@@ -59,7 +61,7 @@ class Engine:
         if self.kind == "dockerd":
             return ["/usr/sbin/dockerd", "--live-restore", *common, *extra]
         own = ["--bip", f"{self.gateway}/24", "--secrets-key-file", self.key_file]
-        return [BIN / "holdfastd", *common, *own, *extra]
+        return [*(self.program or [BIN / "holdfastd"]), *common, *own, *extra]
 
     def prepare(self):
         """dockerd wants a bridge that is there; holdfastd makes its own."""
@@ -88,6 +90,7 @@ class Engine:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env={**os.environ, **(self.environment or {})},
             )
         return self
 
