@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "os/mountinfo.h"
 #include "os/safe_path.h"
 
 namespace holdfast {
@@ -63,10 +64,18 @@ bool is_missing(const Error& error) {
 
 namespace {
 
-// The text with the variables of `account` in it; nullopt for a variable it has no value for, and
-// for what is no absolute path.
-std::optional<std::string> expand(std::string_view root, const std::optional<Account>& account) {
+// A root with the variables of an account in it.
+struct Expanded {
+  std::string path;
+  // Its beginning that ends with the last variable's value; all of it where there is none. What
+  // comes behind lies with the user, who may have put a symlink there.
+  std::string given;
+};
+
+// nullopt for a variable that `account` has no value for, and for what is no absolute path.
+std::optional<Expanded> expand(std::string_view root, const std::optional<Account>& account) {
   std::string text;
+  std::optional<std::size_t> end_of_variable;
   while (!root.empty()) {
     auto dollar = std::min(root.find('$'), root.size());
     text += root.substr(0, dollar);
@@ -77,15 +86,28 @@ std::optional<std::string> expand(std::string_view root, const std::optional<Acc
     const auto& value = name == "USER" ? account->name : account->home;
     if (value.empty()) return std::nullopt;
     text += value;
+    end_of_variable = text.size();
   }
-  return text.starts_with('/') ? std::optional(text) : std::nullopt;
+  if (!text.starts_with('/')) return std::nullopt;
+  auto end = end_of_variable ? text.find('/', *end_of_variable) : std::string::npos;
+  return Expanded{text, text.substr(0, end)};
+}
+
+std::optional<Expanded> expand(const std::string& root, const Requester& requester) {
+  bool variable = root.find('$') != std::string::npos;
+  return expand(root, variable ? account_of(requester) : std::nullopt);
+}
+
+std::optional<std::string> real_path(const std::string& path) {
+  std::unique_ptr<char, void (*)(void*)> real(::realpath(path.c_str(), nullptr), ::free);
+  return real ? std::optional<std::string>(real.get()) : std::nullopt;
 }
 
 }  // namespace
 
 std::optional<std::string> expand_bind_root(const std::string& root, const Requester& requester) {
-  bool variable = root.find('$') != std::string::npos;
-  return expand(root, variable ? account_of(requester) : std::nullopt);
+  auto expanded = expand(root, requester);
+  return expanded ? std::optional(expanded->path) : std::nullopt;
 }
 
 Status check_bind_root(const std::string& root) {
@@ -99,10 +121,11 @@ Status check_bind_root(const std::string& root) {
 std::vector<std::string> BindPolicy::real_roots(const Requester& requester) const {
   std::vector<std::string> real;
   for (const auto& root : *roots_) {
-    auto expanded = expand_bind_root(root, requester);
+    auto expanded = expand(root, requester);
     if (!expanded) continue;
-    std::unique_ptr<char, void (*)(void*)> path(::realpath(expanded->c_str(), nullptr), ::free);
-    if (path) real.emplace_back(path.get());
+    auto path = real_path(expanded->path);
+    auto given = real_path(expanded->given);
+    if (path && given && is_or_below(*path, *given)) real.push_back(*path);
   }
   return real;
 }
@@ -110,6 +133,12 @@ std::vector<std::string> BindPolicy::real_roots(const Requester& requester) cons
 Status BindPolicy::judge(BorrowedFd source, const std::string& asked,
                          const Requester& requester) const {
   if (!roots_) return {};
+  // What a user has bound in a namespace of his own, and names by way of /proc/PID/root, has the
+  // path it has there.
+  if (auto mount = mount_of(source); !mount && mount.error().code == Code::kNotFound)
+    return fail(Code::kPermissionDenied,
+                "\"{}\" leads into another mount namespace, of whose paths none may be mounted",
+                asked);
   ASSIGN_OR_RETURN(auto path, path_of(source));
   auto roots = real_roots(requester);
   if (std::any_of(roots.begin(), roots.end(),

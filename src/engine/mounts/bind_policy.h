@@ -16,9 +16,9 @@ using Requester = std::optional<uid_t>;
 
 // Which paths of the host containers may have: those below the roots that the configuration lists
 // under allowed-bind-roots, or all where it has no such list. A root may hold $HOME and $USER,
-// which are the requester's; one that names them is no root for a requester without a name. Judged
-// is where a path really leads, when it is open, so that nothing can be exchanged afterwards. An
-// immutable value; thread-safe.
+// which are the requester's; one that names them is no root for a requester without a name, nor
+// where a symlink behind them leads out of what they name. Judged is where a path really leads,
+// when it is open, so that nothing can be exchanged afterwards. An immutable value; thread-safe.
 class BindPolicy {
  public:
   BindPolicy() = default;  // allows all

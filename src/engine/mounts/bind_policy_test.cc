@@ -2,6 +2,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -61,6 +65,47 @@ TEST_F(BindPolicyTest, NoListAllowsAllAnEmptyOneNothing) {
   EXPECT_TRUE(BindPolicy().open("/", false, std::nullopt));
   EXPECT_FALSE(BindPolicy({}, "").open(allowed_, false, ::getuid()));
   EXPECT_TRUE(BindPolicy({"/"}, "").open(allowed_, false, std::nullopt));
+}
+
+// The path that a mount has in another namespace says nothing of what it is.
+TEST_F(BindPolicyTest, MountsOfOtherNamespacesAreRefused) {
+  int ready[2];
+  ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+  pid_t child = ::fork();
+  if (child == 0) {
+    char word = ::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 ? 'y' : 'n';
+    [[maybe_unused]] auto written = ::write(ready[1], &word, 1);
+    ::pause();
+    ::_exit(0);
+  }
+  char word = 0;
+  ASSERT_EQ(::read(ready[0], &word, 1), 1);
+  if (word == 'y') {
+    auto path = fmt::format("/proc/{}/root{}", child, allowed_);
+    EXPECT_EQ(refusal(path),
+              "\"" + path +
+                  "\" leads into another mount namespace, of whose paths none may be "
+                  "mounted");
+    EXPECT_NE(refusal(path + "/new", true), "");
+    EXPECT_FALSE(fs::exists(allowed_ + "/new"));
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  if (word != 'y') GTEST_SKIP() << "no user namespaces here";
+}
+
+// $HOME/shared is the user's to make: as a symlink it allows no more than $HOME.
+TEST_F(BindPolicyTest, SymlinksBehindAVariableLeadNowhereElse) {
+  std::string home = ::getpwuid(::getuid())->pw_dir;
+  std::string name = fmt::format("holdfast-test-{}", ::getpid());
+  std::string link = fmt::format("{}/{}", home, name);
+  std::error_code failure;
+  fs::create_directory_symlink(allowed_, link, failure);
+  if (failure) GTEST_SKIP() << "cannot write to " << home;
+  EXPECT_FALSE(BindPolicy({"$HOME/" + name}, "").open(allowed_, false, ::getuid()));
+  EXPECT_TRUE(BindPolicy({link}, "").open(allowed_, false, ::getuid()));
+  fs::remove(link);
+  EXPECT_TRUE(BindPolicy({"$HOME"}, "").open(home, false, ::getuid()));
 }
 
 TEST(BindRootTest, VariablesAreTheRequesters) {
