@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 # Directories of the host in which a daemon that was led astray would leave something.
-HOST = ("/", "/etc", "/media", "/mnt", "/opt", "/srv", "/usr/local", "/var")
+HOST = ("/etc", "/media", "/mnt", "/opt", "/srv", "/usr/local", "/var")
 
 
 class Canary:

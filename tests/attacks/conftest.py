@@ -8,8 +8,8 @@ from ground import Ground
 collect_ignore_glob = ["*"] if KIND != "holdfastd" else []
 
 
-def opened(tmp_path_factory, **options):
-    ground = Ground(tmp_path_factory.mktemp("ground"), **options)
+def opened(**options):
+    ground = Ground(**options)
     try:
         yield ground.open()
     finally:
@@ -17,24 +17,24 @@ def opened(tmp_path_factory, **options):
 
 
 @pytest.fixture(scope="session")
-def strong_ground(tmp_path_factory):
-    yield from opened(tmp_path_factory)
+def strong_ground():
+    yield from opened()
 
 
 @pytest.fixture(scope="session")
-def walking_ground(tmp_path_factory):
+def walking_ground():
     """Where the kernel has no openat2."""
-    yield from opened(tmp_path_factory, environment={"HOLDFAST_NO_OPENAT2": "1"})
+    yield from opened(environment={"HOLDFAST_NO_OPENAT2": "1"})
 
 
 @pytest.fixture(scope="session")
-def runc_ground(tmp_path_factory):
-    yield from opened(tmp_path_factory, **{"default-runtime": "runc"})
+def runc_ground():
+    yield from opened(**{"default-runtime": "runc"})
 
 
 @pytest.fixture(scope="session")
-def weak_ground(tmp_path_factory):
-    yield from opened(tmp_path_factory, weak=True)
+def weak_ground():
+    yield from opened(weak=True)
 
 
 GROUNDS = {"paths": ("strong", "walking", "weak"), "runtimes": ("strong", "runc", "weak")}

@@ -7,6 +7,7 @@ which must fall: an attack that the weakened build withstands proves nothing of 
 
 import functools
 import itertools
+import json
 import time
 from dataclasses import dataclass
 
@@ -17,9 +18,9 @@ from probe import demultiplex
 
 # Below build/<preset>, beside the bin/ in which holdfastd is.
 WEAK = (BIN / "holdfastd").resolve().parents[1] / "tests/weak/holdfastd-weak"
-# The weakened daemon sees a host that is read-only but for the places given first: it does do damage.
+# The weakened daemon sees a host that is read-only but for the folder given first: it does do damage.
 ENCLOSE = """
-while [ "$1" != -- ]; do mount --bind "$1" "$1"; shift; done; shift
+mount --bind "$1" "$1"; shift
 for place in / /dev /dev/shm /sys; do mount -o remount,bind,ro $place; done
 exec "$@"
 """
@@ -46,18 +47,22 @@ class Outcome:
 
 
 class Ground:
-    def __init__(self, directory, weak=False, environment=None, **flags):
+    def __init__(self, weak=False, environment=None, **flags):
         self.weak = weak
-        self.canary = Canary(directory)
         self.engine = Engine(environment=environment, **flags)
+        self.canary = Canary(self.engine.dir)
         if weak:
-            places = (self.engine.dir, directory, "--")
-            self.engine.program = ["unshare", "--mount", "--propagation", "slave", "sh", "-euc", ENCLOSE, "sh", *places, WEAK]
+            self.engine.program = ["unshare", "--mount", "--propagation", "slave", "sh", "-euc", ENCLOSE, "sh", self.engine.dir, WEAK]
             self.engine.environment = {"TMPDIR": str(self.engine.dir)}
         self.images = {}
 
     def __str__(self):
         return "holdfastd-weak" if self.weak else "holdfastd"
+
+    def configure(self, settings):
+        file = self.engine.dir / "daemon.json"
+        file.write_text(json.dumps(settings))
+        self.engine.flags["config-file"] = file
 
     def open(self):
         self.engine.start()
@@ -170,7 +175,7 @@ def attack(function):
         begin = time.monotonic()
         # What the weakened build does after its first fall proves nothing more.
         course = function(ground, *arguments, **named)
-        evidence = list(itertools.islice(itertools.chain(course, ground.aftermath()), 1 if ground.weak else None))
+        evidence = list(itertools.islice(itertools.chain(course, ground.aftermath()), 1 if ground.weak else 20))
         course.close()
         spent = f"after {time.monotonic() - begin:.1f} s"
         ground.restore()
