@@ -1,13 +1,17 @@
 #include "base/secret_bytes.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "base/secret_json.h"
 
 namespace holdfast {
@@ -17,7 +21,9 @@ namespace {
 // so that the search itself does not put them there.
 std::size_t count_in_memory(const std::vector<std::string>& parts) {
   std::ifstream maps("/proc/self/maps");
-  std::ifstream memory("/proc/self/mem", std::ios::binary);
+  // Read without a buffer in between, which would keep what it has read.
+  auto memory = open_file("/proc/self/mem", O_RDONLY);
+  if (!memory) throw std::runtime_error(memory.error().message);
   std::size_t found = 0;
   for (std::string line; std::getline(maps, line);) {
     unsigned long from = 0, to = 0;
@@ -25,9 +31,8 @@ std::size_t count_in_memory(const std::vector<std::string>& parts) {
     if (std::sscanf(line.c_str(), "%lx-%lx %4s", &from, &to, mode) != 3 || mode[1] != 'w') continue;
     if (line.find("[v") != std::string::npos) continue;
     std::string bytes(to - from, '\0');
-    memory.clear();
-    memory.seekg(static_cast<std::streamoff>(from));
-    if (!memory.read(bytes.data(), static_cast<std::streamsize>(bytes.size()))) continue;
+    auto count = ::pread(memory->get(), bytes.data(), bytes.size(), static_cast<off_t>(from));
+    if (count != static_cast<ssize_t>(bytes.size())) continue;
     for (auto at = bytes.find(parts[0]); at != std::string::npos;
          at = bytes.find(parts[0], at + 1)) {
       std::size_t next = at + parts[0].size();
