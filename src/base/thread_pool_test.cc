@@ -43,6 +43,9 @@ TEST(ThreadPoolTest, ThoseWhoWaitOutsideLeaveRoomForOthers) {
   std::promise<void> done;
   pool.submit([&] { done.set_value(); });
   EXPECT_EQ(done.get_future().wait_for(10s), std::future_status::ready);
+  // The last of them may be about to wait.
+  auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (waiting < 20 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
   EXPECT_EQ(waiting, 20);
   answer.set_value();
   pool.stop();
