@@ -100,7 +100,10 @@ struct Engine::Impl {
   Result<int> stop_signal(const ContainerData& data, const std::string& asked) const;
   int stop_timeout(const ContainerData& data, std::optional<int> asked) const;
 
-  // remove.cc. The slot is held, the container doesn't run.
+  // remove.cc. `guard` is of the container's slot, held before and after, but not while its end is
+  // waited for.
+  Status kill_for_good(const ContainerPtr& container, OperationSlot::Guard& guard);
+  // The slot is held, the container doesn't run.
   Status erase(const ContainerPtr& container, bool anonymous_volumes);
 
   ContainerFiles files_of(const ContainerId& id) const;

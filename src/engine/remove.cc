@@ -60,6 +60,27 @@ Status Engine::Impl::erase(const ContainerPtr& container, bool anonymous_volumes
   return {};
 }
 
+// Ends the container by SIGKILL, and what its restart policy may have begun meanwhile.
+Status Engine::Impl::kill_for_good(const ContainerPtr& container, OperationSlot::Guard& guard) {
+  while (true) {
+    cancel_restart(container->id);
+    bool running = container->change([](ContainerData& data) {
+      if (data.state.status == ContainerStatus::kRestarting)
+        data.state.status = ContainerStatus::kExited;
+      data.manually_stopped = true;
+      return data.state.running();
+    });
+    if (!running) return {};
+    guard.release();
+    auto killed = stop_and_wait(container, SIGKILL, 10);
+    guard = container->slot.acquire();
+    if (!killed && container->state().running()) {
+      return tl::unexpected(std::move(killed).error().wrap(
+          fmt::format("cannot remove container \"/{}\": could not kill", container->name())));
+    }
+  }
+}
+
 Status Engine::remove(const std::string& name, const RemoveOptions& options) {
   auto& impl = *impl_;
   ASSIGN_OR_RETURN(auto container, impl.table.find(name));
@@ -76,16 +97,8 @@ Status Engine::remove(const std::string& name, const RemoveOptions& options) {
   if (state.status == ContainerStatus::kRestarting && !options.force) {
     return refused("container is restarting: stop the container before removing or force remove");
   }
-  impl.cancel_restart(container->id);
-  if (state.running()) {
-    container->change([](ContainerData& data) { data.manually_stopped = true; });
-    auto killed = impl.stop_and_wait(container, SIGKILL, 10);
-    if (!killed && container->state().running()) {
-      return tl::unexpected(std::move(killed).error().wrap(
-          fmt::format("cannot remove container \"/{}\": could not kill", container->name())));
-    }
-  }
   auto guard = container->slot.acquire();
+  if (options.force) RETURN_IF_ERROR(impl.kill_for_good(container, guard));
   state = container->state();
   if (state.status == ContainerStatus::kRemoving) {
     // Its own --rm, or another client, was faster: what was asked for is the case.

@@ -189,6 +189,7 @@ def check(engine, workers, state):
     wrong += [f"volumes/{name} has no record" for name in folders["volumes"] if name not in state["volumes"]]
     wrong += [f"volume {name} has no folder" for name in state["volumes"] if name not in folders["volumes"]]
     wrong += [f"staging/{name} was not swept" for name in folders["staging"]]
+    wrong += [f"trash/{name} was not deleted" for name in folders["trash"] if "reserve" not in name]
     running = {entry[0] for entry in state["containers"].values() if entry[1] == "running"}
     for mount in state["mounts"]:
         owners = [identity for identity in running if identity in mount]
