@@ -423,6 +423,25 @@ TEST_F(ExtractTest, TrustedXattrsAreDropped) {
   EXPECT_EQ(read_xattr(*directory, {}, "user.kept")->value_or("none"), "yes");
 }
 
+TEST_F(ExtractTest, DefaultAclsAreNotInheritedByWhatTheArchiveHas) {
+  // posix_acl_xattr.h: version 2; then tag, permissions, id of owner, group and others.
+  const std::string acl(
+      "\x02\0\0\0\x01\0\x07\0\xff\xff\xff\xff\x04\0\x00\0\xff\xff\xff\xff \0\x00\0\xff\xff\xff\xff", 28);
+  auto extracted = extract_bytes(RawTar()
+                                     .pax({{"SCHILY.xattr.system.posix_acl_default", acl}})
+                                     .directory("d/")
+                                     .directory("d/below/")
+                                     .file("d/file", "x")
+                                     .str());
+  ASSERT_TRUE(extracted) << extracted.error().message;
+  auto directory = open_file(at("d"), O_RDONLY | O_DIRECTORY);
+  auto set = read_xattr(*directory, {}, "system.posix_acl_default");
+  if (!set) GTEST_SKIP() << "no ACLs here";
+  EXPECT_EQ(set->value_or("none"), acl);
+  EXPECT_EQ(read_xattr(*directory, "below", "system.posix_acl_default")->value_or("none"), "none");
+  EXPECT_EQ(fs::status(at("d/file")).permissions(), fs::perms(0644));
+}
+
 TEST_F(ExtractTest, OwnersThatDoNotFit) {
   auto extracted = extract_bytes(RawTar().pax({{"uid", "4294967295"}}).file("f", "x").str());
   ASSERT_FALSE(extracted);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <unordered_set>
@@ -43,6 +44,14 @@ bool is_whiteout(const struct stat& status) {
 
 // trusted.* is how overlayfs and others keep facts of their own: never from outside.
 bool forbidden(const Xattr& xattr) { return xattr.name.starts_with("trusted."); }
+
+// Set when all is there: what is made in a directory with one would inherit it.
+bool is_default_acl(const Xattr& xattr) { return xattr.name == "system.posix_acl_default"; }
+
+std::optional<Xattr> default_acl_of(const Member& member) {
+  auto found = std::find_if(member.xattrs.begin(), member.xattrs.end(), is_default_acl);
+  return found == member.xattrs.end() ? std::nullopt : std::optional(*found);
+}
 
 // What a file system (ENOTSUP) or a file's type (EPERM for user.* of symlinks and devices) cannot
 // have is left out, as Docker does.
@@ -228,7 +237,7 @@ Status TreeWriter::make_directory(Place& place) {
   RETURN_IF_ERROR(chown_entry(place));
   RETURN_IF_ERROR(set_xattrs(place.parent, place.name, place));
   if (opaque) RETURN_IF_ERROR(write_xattr(place.parent, place.name, Xattr{kOpaqueXattr, "y"}));
-  late_.push_back({place.path, member.mode & 07777, member.mtime});
+  late_.push_back({place.path, member.mode & 07777, member.mtime, default_acl_of(member)});
   return {};
 }
 
@@ -339,7 +348,7 @@ Status TreeWriter::chown_file(BorrowedFd file, const Place& place) {
 
 Status TreeWriter::set_xattrs(BorrowedFd file, const std::string& name, const Place& place) {
   for (const auto& xattr : place.member.xattrs) {
-    if (forbidden(xattr)) continue;
+    if (forbidden(xattr) || is_default_acl(xattr)) continue;
     auto written = write_xattr(file, name, xattr);
     if (!written && !may_be_absent(written.error(), xattr)) return written;
   }
@@ -352,7 +361,7 @@ Status TreeWriter::set_root_attributes(const Member& member) {
   Place place{top, {}, member, {}};
   RETURN_IF_ERROR(chown_file(top, place));
   RETURN_IF_ERROR(set_xattrs(top, {}, place));
-  late_.push_back({std::string(), member.mode & 07777, member.mtime});
+  late_.push_back({std::string(), member.mode & 07777, member.mtime, default_acl_of(member)});
   return {};
 }
 
@@ -364,6 +373,10 @@ Status TreeWriter::set_late(const LateDirectory& late) {
     int number = directory.error().sys_errno;
     if (number == ENOENT || number == ENOTDIR || number == ELOOP) return {};
     return tl::unexpected(std::move(directory).error());
+  }
+  if (late.default_acl) {
+    auto written = write_xattr(*directory, {}, *late.default_acl);
+    if (!written && !may_be_absent(written.error(), *late.default_acl)) return written;
   }
   if (late.mode && ::fchmod(directory->get(), *late.mode) != 0)
     return fail_errno("chmod \"{}\"", late.path);

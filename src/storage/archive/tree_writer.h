@@ -52,6 +52,7 @@ class TreeWriter {
     std::string path;
     std::optional<unsigned> mode;
     struct timespec mtime;
+    std::optional<Xattr> default_acl;
   };
   struct Place {  // where a member goes
     BorrowedFd parent{-1};

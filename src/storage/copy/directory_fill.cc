@@ -76,9 +76,14 @@ Status finish_directory_fill(BorrowedFd root, const std::string& id) {
     return tl::unexpected(std::move(opened).error());
   }
   ASSIGN_OR_RETURN(auto target, open_directory(root, ""));
+  struct stat status = {};
+  if (::fstat(opened->get(), &status) != 0) return fail_errno("stat \"{}\"", filled);
   RETURN_IF_ERROR(move_entries(*opened, target));
   RETURN_IF_ERROR(copy_attributes(*opened, target));
   RETURN_IF_ERROR(remove_tree(root, filled));
+  // Its removal was a change of the root.
+  timespec times[] = {status.st_atim, status.st_mtim};
+  if (::futimens(target.get(), times) != 0) return fail_errno("set times of volume root");
   return sync_root(target);
 }
 
