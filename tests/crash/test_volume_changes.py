@@ -11,14 +11,13 @@ import http.client
 import json
 import shutil
 import sqlite3
-import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
+from crash_points import killed_before
 from engine import KIND, Engine
 from images import Images
-from waiting import until
 
 pytestmark = [
     pytest.mark.skipif(KIND == "dockerd", reason="dockerd renames no volumes"),
@@ -26,32 +25,6 @@ pytestmark = [
 ]
 
 CALLS = "renameat,renameat2,fsync,fdatasync,pwrite64,write,unlinkat,utimensat"
-
-
-@contextlib.contextmanager
-def killed_before(pid, number, calls=CALLS):
-    """The daemon dies before the `number`th of `calls` that one of its threads makes from here on."""
-    with tempfile.TemporaryFile() as log:
-        tracer = subprocess.Popen(
-            ["strace", "-f", "-qq", "-p", str(pid), "-e", f"trace={calls}",
-             "-e", f"inject={calls}:signal=KILL:when={number}"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        )
-        try:
-            until(lambda: traced(pid) or tracer.poll() is not None, "strace has attached")
-            yield
-        finally:
-            tracer.terminate()
-            tracer.wait(10)
-
-
-def traced(pid):
-    """All threads of the process."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(OSError):
-            if "TracerPid:\t0\n" in (task / "status").read_text():
-                return False
-    return True
 
 
 def asked(api, method, url, body):
