@@ -426,7 +426,8 @@ TEST_F(ExtractTest, TrustedXattrsAreDropped) {
 TEST_F(ExtractTest, DefaultAclsAreNotInheritedByWhatTheArchiveHas) {
   // posix_acl_xattr.h: version 2; then tag, permissions, id of owner, group and others.
   const std::string acl(
-      "\x02\0\0\0\x01\0\x07\0\xff\xff\xff\xff\x04\0\x00\0\xff\xff\xff\xff \0\x00\0\xff\xff\xff\xff", 28);
+      "\x02\0\0\0\x01\0\x07\0\xff\xff\xff\xff\x04\0\x00\0\xff\xff\xff\xff \0\x00\0\xff\xff\xff\xff",
+      28);
   auto extracted = extract_bytes(RawTar()
                                      .pax({{"SCHILY.xattr.system.posix_acl_default", acl}})
                                      .directory("d/")
