@@ -154,7 +154,7 @@ Status Volumes::Impl::sort_trash() {
     if (!id.starts_with(layout::kVolumePrefix)) continue;
     auto finish = [this, id] { janitors.submit([this, id] { delete_trash(id, true); }); };
     auto directory = open_file_at(directories.trash, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!directory || is_empty(*directory).value_or(false)) continue;
+    if (!directory || (is_reserve(id) && is_empty(*directory).value_or(false))) continue;
     auto removed = read_sidecar(*directory);
     auto found = removed ? entries.find(removed->name.str()) : entries.end();
     if (found == entries.end() || found->second.volume->id != removed->id) {

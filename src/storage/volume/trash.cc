@@ -28,11 +28,13 @@ namespace {
 // of them, which takes no new room.
 constexpr int kReserves = 8;
 
-std::string reserve_name(int number) {
-  return fmt::format("{}reserve-{}", layout::kVolumePrefix, number);
-}
+const std::string kReservePrefix = std::string(layout::kVolumePrefix) + "reserve-";
+
+std::string reserve_name(int number) { return kReservePrefix + std::to_string(number); }
 
 }  // namespace
+
+bool is_reserve(const std::string& name) { return name.starts_with(kReservePrefix); }
 
 void Volumes::Impl::keep_reserves() {
   for (int i = 0; i < kReserves; ++i)

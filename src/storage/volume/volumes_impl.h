@@ -155,6 +155,8 @@ struct Volumes::Impl {
 // Docker puts the verb and the name in front of what a volume operation reports.
 tl::unexpected<Error> about(const char* verb, const std::string& name, const Error& error);
 tl::unexpected<Error> no_such_volume(const VolumeName& name);
+// Whether a directory of that name in trash/ is kept for a full disk, while it is empty.
+bool is_reserve(const std::string& name);
 // "id, id"
 std::string join_ids(const std::set<HolderId>& holders);
 

@@ -327,6 +327,13 @@ TEST_F(VolumesTest, UnknownDirectoriesAreLeftAlone) {
   EXPECT_EQ(volumes_->create({"strange", "", {}, {}}).error().code, Code::kConflict);
 }
 
+TEST_F(VolumesTest, EmptyTrashIsSweptButForTheReserve) {
+  ASSERT_TRUE(make_directories(root_ + "/trash/volume-0123", 0700));
+  open();
+  EXPECT_TRUE(vanishes(root_ + "/trash/volume-0123"));
+  EXPECT_TRUE(file_exists(root_ + "/trash/volume-reserve-0"));
+}
+
 TEST_F(VolumesTest, LeftoversOfCreationsAreSwept) {
   ASSERT_TRUE(make_directories(root_ + "/staging/volume-0123/_data", 0700));
   ASSERT_TRUE(make_directories(root_ + "/staging/fill-0123/sub", 0700));
