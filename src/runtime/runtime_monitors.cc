@@ -94,8 +94,14 @@ std::vector<UniqueFd> open_monitor_groups(const CgroupLayout& cgroups, const std
   return result;
 }
 
+// A daemon that was killed while it wrote the file has left nothing of it, or the beginning: what
+// that names is the whole machine's group, or all containers', and whoever is told of it may be
+// about to kill all in it.
 Result<std::string> Runtime::Impl::cgroup_of(const ContainerId& id) const {
-  return read_file(paths.container(id) + "/cgroup");
+  ASSIGN_OR_RETURN(auto cgroup, read_file(paths.container(id) + "/cgroup"));
+  if (!cgroup.starts_with('/') || !cgroup.ends_with("/" + id.str()))
+    return fail(Code::kNotFound, "\"{}\" is no group of container {}", cgroup, id);
+  return cgroup;
 }
 
 std::string Runtime::Impl::cgroup_directory(const std::string& cgroup,

@@ -59,6 +59,22 @@ TEST_P(ROOT_Takeover, OutlivesItsCreatorAndKeepsItsExitCode) {
   EXPECT_NE(read_file(path(id.str() + ".log")).value_or("").find("started"), std::string::npos);
 }
 
+// The next daemon ends what is in the group.
+TEST_P(ROOT_Takeover, KilledWhileItWroteTheGroupDownItTakesNobodyElsesForIt) {
+  auto id = new_id();
+  auto directory = runtime_->container_directory(id);
+  ASSERT_TRUE(make_directories(directory, 0700));
+  std::string whole = "/holdfast-test/" + id.str();
+  for (const std::string& written : {std::string(), std::string("/"), std::string("/holdfast-test"),
+                                     whole.substr(0, whole.size() - 1)}) {
+    ASSERT_TRUE(write_file_atomic(directory + "/cgroup", written, 0600, false));
+    EXPECT_FALSE(runtime_->processes(id)) << written;
+  }
+  ASSERT_TRUE(write_file_atomic(directory + "/cgroup", whole, 0600, false));
+  EXPECT_EQ(runtime_->processes(id).value_or(std::vector<pid_t>{1}), std::vector<pid_t>{});
+  std::filesystem::remove_all(directory);
+}
+
 TEST_P(ROOT_Takeover, EndedMeanwhileIsToldFromItsFiles) {
   auto id = new_id();
   pid_t creator = fork_creator([&] {
