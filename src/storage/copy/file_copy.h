@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cstdint>
 
 #include "base/error.h"
@@ -9,11 +10,21 @@
 
 namespace holdfast {
 
+// Whether a copy may share its blocks with what it is of: where the file system can, never, so that
+// every block counts against the copy's own limit, or as a must, which is an error where it can't.
+enum class BlockSharing { kWherePossible, kNever, kRequired };
+
+struct FileCopyOptions {
+  BlockSharing sharing = BlockSharing::kWherePossible;
+  const std::atomic<bool>* cancelled = nullptr;  // then kCancelled
+  std::atomic<std::uint64_t>* copied = nullptr;  // counts on by bytes of apparent size
+};
+
 // Copies the content of regular file `source`, whose state is `status`, into the new, empty file
-// `target`: shared blocks where the file system can (FICLONE) and `share_blocks` lets it, else
-// inside the kernel, with holes kept. A file that shrinks meanwhile is copied as far as it goes.
-// Returns the bytes of its apparent size.
+// `target`: shared blocks (FICLONE) as `sharing` says, else inside the kernel, with holes kept. A
+// file that shrinks meanwhile is copied as far as it goes. Returns the bytes of its apparent size.
 Result<std::uint64_t> copy_file_content(BorrowedFd source, BorrowedFd target,
-                                        const struct stat& status, bool share_blocks = true);
+                                        const struct stat& status,
+                                        const FileCopyOptions& options = {});
 
 }  // namespace holdfast

@@ -105,6 +105,7 @@ class TreeCopier {
   const BorrowedFd target_;
   const TreeCopyOptions options_;
   UniqueFd target_root_;
+  dev_t device_ = 0;  // of the source's root
   Counters counters_;
 
   std::mutex mutex_;  // guards what follows
@@ -138,6 +139,7 @@ Result<TreeCopyTotals> TreeCopier::run() {
   ASSIGN_OR_RETURN(root->target, open_directory(target_, ""));
   ASSIGN_OR_RETURN(target_root_, duplicate(root->target));
   if (::fstat(root->source.get(), &root->status) != 0) return fail_errno("stat source");
+  device_ = root->status.st_dev;
   // What is made in the target inherits neither group nor ACL from it: both come from the source.
   RETURN_IF_ERROR(remove_xattr(root->target, "", "system.posix_acl_default"));
   struct stat before = {};
@@ -228,6 +230,8 @@ Status TreeCopier::read_directory(const DirectoryPtr& directory) {
     directory->parent.reset();
     if (::fstat(directory->source.get(), &directory->status) != 0)
       return fail_at("stat", *directory, "");
+    if (options_.one_file_system && directory->status.st_dev != device_)
+      return fail(Code::kConflict, "\"{}\" is on another file system", directory->path);
   }
   counters_.directories.fetch_add(1, std::memory_order_relaxed);
   ASSIGN_OR_RETURN(auto batch, read_batch(directory->source));
@@ -299,7 +303,8 @@ Status TreeCopier::copy_regular(const DirectoryPtr& directory, const char* name)
                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                            status.st_mode & 0777));
   if (!target) return fail_at("create", *directory, name);
-  auto copied = copy_file_content(source, target, status, options_.share_blocks);
+  auto copied = copy_file_content(source, target, status,
+                                  {options_.sharing, options_.cancelled, options_.copied});
   if (!copied)
     return tl::unexpected(
         std::move(copied).error().wrap(fmt::format("copy \"{}\"", path_in(*directory, name))));

@@ -5,14 +5,17 @@
 
 #include "base/error.h"
 #include "base/unique_fd.h"
+#include "storage/copy/file_copy.h"
 
 namespace holdfast {
 
 struct TreeCopyOptions {
   bool include_devices = false;  // device nodes; otherwise they are left out
-  bool share_blocks = true;  // false: every block is the copy's own, and counts against its limit
-  unsigned threads = 0;      // 0: as many as pay
-  const std::atomic<bool>* cancelled = nullptr;  // checked between files; then kCancelled
+  BlockSharing sharing = BlockSharing::kWherePossible;
+  bool one_file_system = false;                  // an error where another is mounted in the source
+  unsigned threads = 0;                          // 0: as many as pay
+  const std::atomic<bool>* cancelled = nullptr;  // checked between blocks; then kCancelled
+  std::atomic<std::uint64_t>* copied = nullptr;  // counts on by bytes, as TreeCopyTotals::bytes
 };
 
 struct TreeCopyTotals {

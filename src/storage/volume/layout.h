@@ -20,6 +20,8 @@ namespace holdfast {
 //     _data.new, _data.ext4.new, _data.old   while a limit is put on files that are there already;
 //                              while an image grows
 //   staging/volume-<id>/       a volume being made
+//   staging/adopt-<id>/        a volume whose _data is moved in from another engine; with that in
+//                              it, it is complete but for its place
 //   staging/volume-<id>        a record on its way into a volume
 //   staging/fill-<id>/         content on its way into an empty volume
 //   staging/fill-<id>.json     names the volume into which .holdfast-fill-<id> is being filled in
@@ -37,6 +39,7 @@ inline constexpr const char* kOldData = "_data.old";
 inline constexpr const char* kSidecar = "volume.json";
 inline constexpr const char* kPluginMounts = "plugin.json";
 inline constexpr const char* kVolumePrefix = "volume-";
+inline constexpr const char* kAdoptPrefix = "adopt-";
 inline constexpr const char* kFillPrefix = "fill-";
 inline constexpr const char* kMarkerSuffix = ".json";
 

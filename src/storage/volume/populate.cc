@@ -112,7 +112,8 @@ Result<Volumes::Filled> Volumes::Impl::fill_in_place(const Volume& volume, Borro
   document["id"] = id;
   RETURN_IF_ERROR(write_file_atomic(marker, json::serialize(document), 0600, true));
   TreeCopyOptions options;
-  options.share_blocks = !volume.options.contains("size");  // or they count for the image
+  // Or they would count for the image.
+  if (volume.options.contains("size")) options.sharing = BlockSharing::kNever;
   auto copied = begin_directory_fill(root, source, id, options);
   if (!copied) {
     if (auto undone = undo_directory_fill(root, id)) RETURN_IF_ERROR(remove_file(marker));

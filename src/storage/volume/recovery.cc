@@ -51,6 +51,7 @@ Status Volumes::Impl::recover() {
   RETURN_IF_ERROR(settle_updates());
   // Rows of removed volumes go first: a new volume may have the name by now.
   RETURN_IF_ERROR(sort_trash());
+  RETURN_IF_ERROR(finish_adoptions());
   std::vector<std::string> names;
   RETURN_IF_ERROR(compare_directories(names));
   report_missing(names);
@@ -163,6 +164,34 @@ Status Volumes::Impl::sort_trash() {
     }
     index.erase(found->first, finish);
     entries.erase(found);
+  }
+  return {};
+}
+
+// Volumes whose files are moved in from another engine (adoption.cc): with them it has all it
+// needs, without them they are where they were.
+Status Volumes::Impl::finish_adoptions() {
+  ASSIGN_OR_RETURN(auto names, names_in(directories.staging));
+  for (const auto& name : names) {
+    if (!name.starts_with(layout::kAdoptPrefix)) continue;
+    auto finish = [&]() -> Status {
+      ASSIGN_OR_RETURN(auto directory, open_directory(directories.staging, name.c_str()));
+      struct stat data = {};
+      if (::fstatat(directory.get(), layout::kData, &data, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT) return fail_errno("stat \"{}\"", layout::kData);
+        delete_staged(name);
+        return {};
+      }
+      ASSIGN_OR_RETURN(auto volume, read_sidecar(directory));
+      if (::renameat2(directories.staging.get(), name.c_str(), directories.volumes.get(),
+                      volume.name.str().c_str(), RENAME_NOREPLACE) != 0)
+        return fail_errno("rename to \"{}/volumes/{}\"", directories.root, volume.name);
+      return sync_fd(directories.volumes, "volumes directory");
+    };
+    if (auto finished = finish(); !finished)
+      warnings.push_back(
+          fmt::format("files of a volume that was to be taken over stay in \"{}/staging/{}\": {}",
+                      directories.root, name, finished.error().message));
   }
   return {};
 }

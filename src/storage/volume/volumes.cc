@@ -17,17 +17,6 @@ namespace {
 
 using Options = std::map<std::string, std::string>;
 
-Volume new_volume(const VolumeSpec& spec) {
-  Volume volume;
-  volume.id = random_hex(32);
-  volume.name = VolumeName(spec.name);
-  volume.driver = spec.driver.empty() ? "local" : spec.driver;
-  volume.options = spec.options;
-  volume.labels = spec.labels;
-  volume.created = now();
-  return volume;
-}
-
 // Of an option whose value has options of its own, as `o` has.
 std::string without_secrets(const std::string& key, std::string_view value) {
   constexpr const char* kHidden = "********";
@@ -58,6 +47,17 @@ std::string differing_options(const Options& options, const Options& other) {
 }
 
 }  // namespace
+
+Volume new_volume(const VolumeSpec& spec) {
+  Volume volume;
+  volume.id = random_hex(32);
+  volume.name = VolumeName(spec.name);
+  volume.driver = spec.driver.empty() ? "local" : spec.driver;
+  volume.options = spec.options;
+  volume.labels = spec.labels;
+  volume.created = now();
+  return volume;
+}
 
 tl::unexpected<Error> about(const char* verb, const std::string& name, const Error& error) {
   return tl::unexpected(error.wrap(fmt::format("{} {}", verb, name)));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -67,6 +68,28 @@ class Volumes {
   // volume as if it were the one asked for: kConflict where options were asked for and the volume
   // has others.
   Result<Created> create(const VolumeSpec& spec, const std::optional<HolderId>& holder = {});
+
+  // How files of another engine become a volume's: copied, with blocks shared where the file system
+  // can; the same, and an error where it can't; or moved, so that they are gone there.
+  enum class AdoptBy { kCopy, kReflink, kMove };
+  struct Adoption {
+    VolumeSpec spec;  // named, of the driver "local", and without a limit of size
+    Time created;
+    BorrowedFd source{-1};  // a directory whose entry _data has the files; none: options say where
+    AdoptBy by = AdoptBy::kCopy;
+    bool include_devices = false;
+    const std::atomic<bool>* cancelled = nullptr;
+    std::atomic<std::uint64_t>* copied = nullptr;  // counts on by bytes
+    // Asked when all is copied, before the volume is there: an error undoes it.
+    std::function<Status()> confirm;
+  };
+  // Whether a volume may be made of it: kAlreadyExists where the name is taken, else as create().
+  Status may_adopt(const VolumeSpec& spec);
+  // Makes a volume with the files of another engine's, all or nothing, and durable on return. A
+  // move that a crash interrupts is finished by the next open(), or hasn't begun. Whatever lies on
+  // another file system below the source is an error. kCancelled, kNotImplemented (blocks can't be
+  // shared), kInvalidArgument (a move between file systems).
+  Result<VolumePtr> adopt(const Adoption& adoption);
 
   // What is on record. kNotFound: `get data: no such volume`.
   Result<VolumePtr> get(const VolumeName& name) const;

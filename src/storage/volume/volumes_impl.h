@@ -118,6 +118,12 @@ struct Volumes::Impl {
   Status rename(const Volume& from, const Volume& to, Time last_used, Batch also);
   Status undo_renames();
 
+  // adoption.cc
+  Status may_adopt(const VolumeSpec& spec);
+  Status copy_files_in(const std::string& staged, const Adoption& adoption);
+  Status adopt_by_copy(const Volume& volume, const Adoption& adoption);
+  Status adopt_by_move(const Volume& volume, const Adoption& adoption);
+
   // removal.cc
   Result<VolumePtr> begin_removal(const VolumeName& name);
   void end_removal(const VolumeName& name, bool removed);
@@ -148,9 +154,13 @@ struct Volumes::Impl {
   void adopt(const std::string& name);
   bool discard_leftover(const std::string& name);
   Status sort_trash();
+  Status finish_adoptions();
   Status sweep_staging();
   VolumeEntry* filled_by(const json::Object& marker);
 };
+
+// What the spec asks for, with an id of its own and made now.
+Volume new_volume(const VolumeSpec& spec);
 
 // Docker puts the verb and the name in front of what a volume operation reports.
 tl::unexpected<Error> about(const char* verb, const std::string& name, const Error& error);

@@ -70,7 +70,7 @@ Status SubvolumeBacking::adopt(const SizedVolume& volume) {
     ASSIGN_OR_RETURN(auto to, open_directory(volume.directory, layout::kNewData));
     TreeCopyOptions options;
     options.include_devices = true;
-    options.share_blocks = false;
+    options.sharing = BlockSharing::kNever;
     RETURN_IF_ERROR(copy_tree(from, to, options).map([](const TreeCopyTotals&) {}));
     RETURN_IF_ERROR(sync_all(volume.directory));
     if (::renameat2(volume.directory.get(), layout::kNewData, volume.directory.get(), layout::kData,
