@@ -22,6 +22,7 @@ const std::vector<CommandEntry>& command_table() {
       {{"login"}, login_command},
       {{"logout"}, logout_command},
       {{"logs", "container logs"}, logs_command},
+      {{"migrate"}, migrate_command},
       {{"pause", "container pause"}, pause_command},
       {{"port", "container port"}, port_command},
       {{"ps", "container ls", "container list", "container ps"}, ps_command},

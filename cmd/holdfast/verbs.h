@@ -44,6 +44,7 @@ Command save_command();
 Command tag_command();
 
 // volumes
+Command migrate_command();
 Command volume_create_command();
 Command volume_ls_command();
 Command volume_prune_command();

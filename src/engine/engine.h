@@ -106,6 +106,14 @@ struct LogOptions {
   std::optional<Time> until;
 };
 
+struct MigrateRequest {
+  std::string engine;
+  std::string root;                // empty: the usual one
+  std::string how = "copy";        // or "reflink", "move"
+  bool live = false;               // whether or not they are in use
+  std::vector<std::string> names;  // empty: all that can be taken over
+};
+
 // What HEAD and GET of /containers/{id}/archive tell in X-Docker-Container-Path-Stat.
 struct PathStat {
   std::string name;
@@ -212,6 +220,17 @@ class Engine {
   Result<json::Object> update_volume(const std::string& name, const json::Object& body);
   // Containers that don't run follow.
   Result<json::Object> rename_volume(const std::string& name, const std::string& new_name);
+
+  // --- volumes of other engines (migrate.cc) ---
+  // What `engine` ("docker", "podman") keeps under `root`, which may be empty for the usual one:
+  // {"Engine", "Root", "Running": who keeps it in use or null, "Volumes"}. Changes nothing.
+  Result<json::Object> list_foreign_volumes(const std::string& engine, const std::string& root,
+                                            std::chrono::milliseconds size_budget) const;
+  // Takes volumes over. Progress comes as Docker's JSON messages, the last of which tells what
+  // became of each: {"aux": {"TakenOver", "Skipped", "Failed"}}. An error ends all of it; what was
+  // taken over until then stays, and the one that was at work is undone.
+  Status migrate(const MigrateRequest& request, const image::Progress& progress,
+                 const Cancellation& cancellation);
 
   // --- plugins (plugins.cc): Docker's JSON for what it calls managed plugins ---
   Result<json::Array> list_plugins(const FilterMap& filters) const;

@@ -1,5 +1,6 @@
 #include "http/routes/route_support.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "wire/stream_frame.h"
 
@@ -58,6 +59,18 @@ class DuplexClient : public ClientDuplex {
 
 Result<wire::Filters> filters_of(const Request& request) {
   return wire::decode_filters(request.query.get("filters"));
+}
+
+Result<std::chrono::milliseconds> wait_of(const Request& request, std::chrono::milliseconds usual) {
+  constexpr std::chrono::milliseconds kLongestWait(60'000);
+  std::string text = request.query.get("wait");
+  if (text.empty()) return usual;
+  auto wait = parse_go_duration(text);
+  if (!wait || wait->count() < 0 || *wait > kLongestWait)
+    return fail(Code::kInvalidArgument,
+                "invalid value for parameter \"wait\": \"{}\" is no duration up to {} s", text,
+                kLongestWait / std::chrono::seconds(1));
+  return std::chrono::duration_cast<std::chrono::milliseconds>(*wait);
 }
 
 std::unique_ptr<ClientOutput> make_client_output(StreamWriter writer, bool tty) {

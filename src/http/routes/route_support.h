@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,6 +21,9 @@ constexpr const char* kMultiplexedStream = "application/vnd.docker.multiplexed-s
 
 // The `filters` parameter.
 Result<wire::Filters> filters_of(const Request& request);
+
+// ?wait=2s: how long sizes may be counted before the answer; a minute at most.
+Result<std::chrono::milliseconds> wait_of(const Request& request, std::chrono::milliseconds usual);
 
 // Output to a client as the engine writes it: framed by stream, or raw for a terminal.
 std::unique_ptr<ClientOutput> make_client_output(StreamWriter writer, bool tty);

@@ -13,6 +13,7 @@ Router make_routes(Engine& engine, EventLoop& loop) {
   add_image_routes(router, engine);
   add_volume_routes(router, engine);
   add_storage_routes(router, engine);
+  add_migrate_routes(router, engine);
   add_network_routes(router, engine);
   add_secret_routes(router, engine);
   add_foreign_routes(router);

@@ -21,6 +21,7 @@ void add_image_transfer_routes(Router& router, Engine& engine);
 void add_secret_routes(Router& router, Engine& engine);
 void add_volume_routes(Router& router, Engine& engine);
 void add_storage_routes(Router& router, Engine& engine);
+void add_migrate_routes(Router& router, Engine& engine);
 void add_network_routes(Router& router, Engine& engine);
 void add_foreign_routes(Router& router);
 

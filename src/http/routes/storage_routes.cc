@@ -9,19 +9,6 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kUsualWait(2'000);
-constexpr milliseconds kLongestWait(60'000);
-
-// ?wait=2s: how long sizes may be counted before the answer.
-Result<milliseconds> wait_of(const Request& request, milliseconds usual) {
-  std::string text = request.query.get("wait");
-  if (text.empty()) return usual;
-  auto wait = parse_go_duration(text);
-  if (!wait || wait->count() < 0 || *wait > kLongestWait)
-    return fail(Code::kInvalidArgument,
-                "invalid value for parameter \"wait\": \"{}\" is no duration up to {} s", text,
-                kLongestWait / std::chrono::seconds(1));
-  return std::chrono::duration_cast<milliseconds>(*wait);
-}
 
 Result<Reply> list(const Engine& engine, const Request& request) {
   ASSIGN_OR_RETURN(auto filters, filters_of(request));
