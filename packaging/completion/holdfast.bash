@@ -18,6 +18,7 @@ _holdfast_names() { # COMMAND: what it takes
       holdfast images --format '{{.Repository}}:{{.Tag}}' ;;
     "volume inspect" | "volume rm" | "volume remove" | "volume rename" | "volume update")
       holdfast volume ls -q ;;
+    migrate) printf 'docker\npodman\n' ;;
     "plugin inspect")
       holdfast plugin ls --format '{{.Name}}' ;;
     "secret inspect" | "secret rm" | "secret remove")

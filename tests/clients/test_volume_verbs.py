@@ -358,7 +358,8 @@ def described_routes():
 
 
 def test_every_route_is_described_and_every_description_has_a_route():
-    code = (SOURCE / "src/http/routes/storage_routes.cc").read_text()
+    files = sorted((SOURCE / "src/http/routes").glob("*.cc"))
+    code = "\n".join(file.read_text() for file in files)
     routes = set(re.findall(r'"([A-Z]+)",\s*"(/holdfast/v1[^"]*)"', code))
     assert routes and routes == described_routes()
 
