@@ -137,9 +137,10 @@ void Volumes::Impl::adopt(const std::string& name) {
 bool Volumes::Impl::discard_leftover(const std::string& name) {
   auto directory = open_file_at(directories.volumes, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!directory) return false;
-  struct stat sidecar = {};
-  bool there = ::fstatat(directory->get(), layout::kSidecar, &sidecar, AT_SYMLINK_NOFOLLOW) == 0;
-  if (!there || sidecar.st_size != 0) return false;
+  auto sidecar = open_file_at(*directory, layout::kSidecar, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+                     .and_then([](const UniqueFd& file) { return read_all(file, 1 << 20); });
+  // Its length may be there without its bytes.
+  if (!sidecar || sidecar->find_first_not_of('\0') != std::string::npos) return false;
   if (::unlinkat(directory->get(), layout::kData, AT_REMOVEDIR) != 0 && errno != ENOENT) {
     // Perhaps only because it is marked as a mount point, which an empty one may cease to be.
     static_cast<void>(set_immutable(*directory, layout::kData, false));

@@ -341,10 +341,13 @@ TEST_F(VolumesTest, LeftoversOfCreationsAreSwept) {
   // A power cut that kept the names but not the record's bytes.
   ASSERT_TRUE(make_directories(root_ + "/volumes/half/_data", 0700));
   std::ofstream(root_ + "/volumes/half/volume.json").close();
+  ASSERT_TRUE(make_directories(root_ + "/volumes/zeros/_data", 0700));
+  std::ofstream(root_ + "/volumes/zeros/volume.json") << std::string(157, '\0');
   open();
   EXPECT_TRUE(names().empty());
   EXPECT_TRUE(volumes_->warnings().empty());
   EXPECT_FALSE(file_exists(root_ + "/volumes/half"));
+  EXPECT_FALSE(file_exists(root_ + "/volumes/zeros"));
   EXPECT_TRUE(vanishes(root_ + "/staging/volume-0123"));
   EXPECT_TRUE(vanishes(root_ + "/staging/fill-0123"));
   EXPECT_TRUE(file_exists(root_ + "/staging/layer-of-others"));
