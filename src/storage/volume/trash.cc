@@ -1,7 +1,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cerrno>
+#include <memory>
 
 #include "base/file.h"
 #include "base/random.h"
@@ -15,7 +17,7 @@
 //   store's table says
 //   3. its files are deleted, in the background
 //   4. the row in the store is erased
-//   5. what is left under trash/ is deleted
+//   5. what is left under trash/ is deleted, once both are done
 // open() finishes from wherever it finds trash/volume-<id>: with a sidecar
 // whose id the table still has, from 4. A row without a directory and without
 // trash is a volume whose data is missing, never a removed one, since 5 waits
@@ -84,10 +86,17 @@ void Volumes::Impl::discard(const Volume& volume, const std::string& trash_id) {
     index.erase(volume.name.str(), {});
     return;
   }
-  janitors.submit([this, trash_id] { delete_trash(trash_id, false); });
-  index.erase(volume.name.str(), [this, trash_id] {
-    janitors.submit([this, trash_id] { delete_trash(trash_id, true); });
+  // The rest follows whichever of the two ends last: two removals in one tree would each take what
+  // the other is about to open, and give up over it.
+  auto left = std::make_shared<std::atomic<int>>(2);
+  auto ended = [this, trash_id, left] {
+    if (left->fetch_sub(1) == 1) janitors.submit([this, trash_id] { delete_trash(trash_id, true); });
+  };
+  janitors.submit([this, trash_id, ended] {
+    delete_trash(trash_id, false);
+    ended();
   });
+  index.erase(volume.name.str(), ended);
 }
 
 // What can't be deleted now (an immutable file, an I/O error) stays and is
