@@ -24,22 +24,24 @@ Status finish(const std::string& path, const std::string& id) {
 
 }  // namespace
 
-Result<std::uint64_t> BindFill::fill(Store& store, BorrowedFd directory, const std::string& path,
-                                     BorrowedFd content) {
+Result<CopyRefusals> BindFill::fill(Store& store, BorrowedFd directory, const std::string& path,
+                                    BorrowedFd content) {
   ASSIGN_OR_RETURN(bool empty, is_empty(directory));
   ASSIGN_OR_RETURN(bool nothing, is_empty(content));
-  if (!empty || nothing) return 0;
+  if (!empty || nothing) return CopyRefusals{};
   std::string id = random_hex(32);
   std::string key = std::string(kPrefix) + id;
   RETURN_IF_ERROR(store.put(RecordKind::kIntent, key,
                             json::serialize(json::Object{{"Path", path}, {"Fill", id}})));
-  auto copied = begin_directory_fill(directory, content, id);
+  TreeCopyOptions options;
+  options.leave_unknown = true;
+  auto copied = begin_directory_fill(directory, content, id, options);
   auto ended = copied ? finish_directory_fill(directory, id) : undo_directory_fill(directory, id);
   // What could not be ended now is ended at the next start.
   if (ended) ended = store.erase(RecordKind::kIntent, key);
   if (!copied) return tl::unexpected(std::move(copied).error());
   RETURN_IF_ERROR(std::move(ended));
-  return copied->owners_refused;
+  return std::move(copied->refused);
 }
 
 Status BindFill::finish_all(Store& store) {

@@ -4,6 +4,7 @@
 
 #include "base/unique_fd.h"
 #include "state/store.h"
+#include "storage/copy/tree_copy.h"
 
 namespace holdfast {
 
@@ -13,9 +14,9 @@ namespace holdfast {
 class BindFill {
  public:
   // Copies `content` into `directory`, which lies at `path` on the host, if that is empty. Durable
-  // on return. Returns how many owners its file system refused to set.
-  static Result<std::uint64_t> fill(Store& store, BorrowedFd directory, const std::string& path,
-                                    BorrowedFd content);
+  // on return. Returns what its file system refused.
+  static Result<CopyRefusals> fill(Store& store, BorrowedFd directory, const std::string& path,
+                                   BorrowedFd content);
 
   // For recovery: what was under way. A directory that is gone since is forgotten.
   static Status finish_all(Store& store);

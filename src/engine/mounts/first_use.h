@@ -22,10 +22,10 @@ class FirstUse {
                                         BorrowedFd image_root, const Requester& requester);
 
  private:
-  // How many owners the file system refused to set.
-  Result<std::uint64_t> fill_volume(const MountPoint& mount, BorrowedFd content);
-  Result<std::uint64_t> fill_bind(const MountPoint& mount, BorrowedFd content,
-                                  const Requester& requester);
+  // What the file system refused.
+  Result<CopyRefusals> fill_volume(const MountPoint& mount, BorrowedFd content);
+  Result<CopyRefusals> fill_bind(const MountPoint& mount, BorrowedFd content,
+                                 const Requester& requester);
 
   Volumes& volumes_;
   Store& store_;

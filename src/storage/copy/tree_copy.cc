@@ -51,11 +51,12 @@ struct Task {
 struct FirstName {
   std::string path;  // from the target's root
   bool ready = false;
+  bool left_out = false;  // and so are the others
 };
 
 struct Counters {
   std::atomic<std::uint64_t> files{0}, directories{0}, bytes{0}, left_out{0};
-  std::atomic<std::uint64_t> owners_refused{0}, attributes_refused{0};
+  std::atomic<std::uint64_t> owners_refused{0}, attributes_refused{0}, modes_refused{0};
 };
 
 bool refused(int number) {
@@ -92,13 +93,17 @@ class TreeCopier {
   Status make_directory(const DirectoryPtr& directory, const char* name);
   Status finish_directory(Directory& directory);
   Status set_owner(BorrowedFd target, const char* name, const struct stat& status);
+  bool refuses(const Error& error) const;
+  void count_missing(const Directory& directory, const char* name);
+  bool set_mode(BorrowedFd target, const struct stat& status);
   Status set_attributes(BorrowedFd source, BorrowedFd target, const char* name);
   Status set_named(const Directory& directory, const char* name, const struct stat& status);
 
-  // True: `name` has been linked to the file's first name; false: it is the first.
+  // True: `name` has been linked to the file's first name, or left out with it; false: it is to be
+  // made itself.
   Result<bool> link_or_claim(const Directory& directory, const char* name,
                              const struct stat& status);
-  void publish(const struct stat& status);
+  void publish(const struct stat& status, bool left_out = false);
   Status link_to(const std::string& first, const Directory& directory, const char* name);
 
   const BorrowedFd source_;
@@ -114,6 +119,7 @@ class TreeCopier {
   int running_ = 0;          // tasks being worked on
   bool stopping_ = false;
   std::optional<Error> error_;
+  CopyRefusals missing_;  // entries that were refused
   std::vector<std::thread> threads_;
   unsigned thread_limit_ = 1;
 
@@ -164,8 +170,11 @@ Result<TreeCopyTotals> TreeCopier::run() {
     thread.join();
   }
   if (error_) return tl::unexpected(std::move(*error_));
-  return TreeCopyTotals{counters_.files,    counters_.directories,    counters_.bytes,
-                        counters_.left_out, counters_.owners_refused, counters_.attributes_refused};
+  missing_.owners = counters_.owners_refused;
+  missing_.attributes = counters_.attributes_refused;
+  missing_.modes = counters_.modes_refused;
+  return TreeCopyTotals{counters_.files, counters_.directories, counters_.bytes, counters_.left_out,
+                        std::move(missing_)};
 }
 
 void TreeCopier::work() {
@@ -278,8 +287,7 @@ Status TreeCopier::finish_directory(Directory& directory) {
   const auto& status = directory.status;
   RETURN_IF_ERROR(set_owner(directory.target, "", status));
   RETURN_IF_ERROR(set_attributes(directory.source, directory.target, ""));
-  if (::fchmod(directory.target.get(), status.st_mode & 07777) != 0)
-    return fail_at("chmod", directory, "");
+  if (!set_mode(directory.target, status)) return fail_at("chmod", directory, "");
   timespec times[] = {times_of(status, true), times_of(status, false)};
   if (::futimens(directory.target.get(), times) != 0) return fail_at("set times of", directory, "");
   return {};
@@ -311,7 +319,7 @@ Status TreeCopier::copy_regular(const DirectoryPtr& directory, const char* name)
   RETURN_IF_ERROR(set_owner(target, "", status));
   RETURN_IF_ERROR(set_attributes(source, target, ""));
   // After the owner, whose change takes these bits away.
-  if ((status.st_mode & 07000) != 0 && ::fchmod(target.get(), status.st_mode & 07777) != 0)
+  if ((status.st_mode & 07000) != 0 && !set_mode(target, status))
     return fail_at("chmod", *directory, name);
   timespec times[] = {times_of(status, true), times_of(status, false)};
   if (::futimens(target.get(), times) != 0) return fail_at("set times of", *directory, name);
@@ -338,8 +346,14 @@ Status TreeCopier::copy_other(const DirectoryPtr& directory, const char* name) {
     ASSIGN_OR_RETURN(bool linked, link_or_claim(*directory, name, status));
     if (linked) return {};
   }
-  RETURN_IF_ERROR(S_ISLNK(status.st_mode) ? copy_symlink(*directory, name, status)
-                                          : copy_node(*directory, name, status));
+  auto made = S_ISLNK(status.st_mode) ? copy_symlink(*directory, name, status)
+                                      : copy_node(*directory, name, status);
+  if (!made && refuses(made.error())) {
+    count_missing(*directory, name);
+    if (status.st_nlink > 1) publish(status, true);
+    return {};
+  }
+  RETURN_IF_ERROR(std::move(made));
   RETURN_IF_ERROR(set_named(*directory, name, status));
   counters_.files.fetch_add(1, std::memory_order_relaxed);
   if (status.st_nlink > 1) publish(status);
@@ -362,10 +376,12 @@ Status TreeCopier::copy_symlink(const Directory& directory, const char* name,
 
 Status TreeCopier::copy_node(const Directory& directory, const char* name,
                              const struct stat& status) {
-  if (::mknodat(directory.target.get(), name, status.st_mode & (S_IFMT | 0777), status.st_rdev) !=
+  if (::mknodat(directory.target.get(), name, status.st_mode & (S_IFMT | 0777), status.st_rdev) ==
       0)
-    return fail_at("make node", directory, name);
-  return {};
+    return {};
+  // Some FUSE programs make a plain file of it, which the kernel takes for an error.
+  if (errno == EIO && ::unlinkat(directory.target.get(), name, 0) == 0) errno = EOPNOTSUPP;
+  return fail_at("make node", directory, name);
 }
 
 // Owner, attributes, mode and times of an entry that isn't opened.
@@ -402,6 +418,24 @@ Status TreeCopier::set_owner(BorrowedFd target, const char* name, const struct s
   return {};
 }
 
+// Whether the target has no such things, and may do without.
+bool TreeCopier::refuses(const Error& error) const {
+  return options_.leave_unknown && refused(error.sys_errno);
+}
+
+void TreeCopier::count_missing(const Directory& directory, const char* name) {
+  std::lock_guard lock(mutex_);
+  if (missing_.entries++ == 0) missing_.example = path_in(directory, name);
+}
+
+// False with errno set: it is an error.
+bool TreeCopier::set_mode(BorrowedFd target, const struct stat& status) {
+  if (::fchmod(target.get(), status.st_mode & 07777) == 0) return true;
+  if (!options_.leave_unknown || !refused(errno)) return false;
+  counters_.modes_refused.fetch_add(1);
+  return true;
+}
+
 Status TreeCopier::set_attributes(BorrowedFd source, BorrowedFd target, const char* name) {
   char names[4096];
   ssize_t size = ::flistxattr(source.get(), names, sizeof names);
@@ -430,16 +464,25 @@ Result<bool> TreeCopier::link_or_claim(const Directory& directory, const char* n
     }
     linked_.wait(lock, [&, entry = &found->second] { return entry->ready || links_broken_; });
     if (!found->second.ready) return fail(Code::kCancelled, "copy cancelled");
-    first = found->second.path;
+    if (!found->second.left_out) first = found->second.path;
   }
-  RETURN_IF_ERROR(link_to(first, directory, name));
+  if (first.empty()) {
+    count_missing(directory, name);
+    return true;
+  }
+  auto linked = link_to(first, directory, name);
+  // A file of its own will do where there are no hard links.
+  if (!linked && refuses(linked.error())) return false;
+  RETURN_IF_ERROR(std::move(linked));
   counters_.files.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
 
-void TreeCopier::publish(const struct stat& status) {
+void TreeCopier::publish(const struct stat& status, bool left_out) {
   std::lock_guard lock(links_mutex_);
-  links_[{status.st_dev, status.st_ino}].ready = true;
+  auto& first = links_[{status.st_dev, status.st_ino}];
+  first.ready = true;
+  first.left_out = left_out;
   linked_.notify_all();
 }
 
@@ -474,7 +517,8 @@ Status copy_attributes(BorrowedFd source, BorrowedFd target) {
     if (!written && !refused(written.error().sys_errno)) return written;
   }
   std::string path = fmt::format("/proc/self/fd/{}", target.get());
-  if (::chmod(path.c_str(), status.st_mode & 07777) != 0) return fail_errno("chmod");
+  if (::chmod(path.c_str(), status.st_mode & 07777) != 0 && !refused(errno))
+    return fail_errno("chmod");
   timespec times[] = {times_of(status, true), times_of(status, false)};
   if (::utimensat(AT_FDCWD, path.c_str(), times, 0) != 0) return fail_errno("set times");
   return {};

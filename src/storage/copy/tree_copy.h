@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 
 #include "base/error.h"
 #include "base/unique_fd.h"
@@ -16,6 +17,20 @@ struct TreeCopyOptions {
   unsigned threads = 0;                          // 0: as many as pay
   const std::atomic<bool>* cancelled = nullptr;  // checked between blocks; then kCancelled
   std::atomic<std::uint64_t>* copied = nullptr;  // counts on by bytes, as TreeCopyTotals::bytes
+  // A target that knows no symlinks or FIFOs gets none, one without hard links a file for each
+  // name, and modes are what it makes of them; otherwise these are errors. Counted as refused.
+  bool leave_unknown = false;
+};
+
+// What the target's file system refused: a network file system's, mostly, or FAT.
+struct CopyRefusals {
+  std::uint64_t owners = 0;  // files whose owner it didn't set
+  std::uint64_t attributes = 0;
+  std::uint64_t modes = 0;
+  std::uint64_t entries = 0;  // symlinks and FIFOs that are missing
+  std::string example;        // one of these, by its path in the tree
+
+  bool told() const { return owners + modes + entries > 0; }  // what a user should hear of
 };
 
 struct TreeCopyTotals {
@@ -23,10 +38,7 @@ struct TreeCopyTotals {
   std::uint64_t directories = 0;
   std::uint64_t bytes = 0;     // apparent size of regular files
   std::uint64_t left_out = 0;  // sockets, and devices unless asked for
-  // Files whose owner or attributes the target's file system refused (a network file system,
-  // mostly).
-  std::uint64_t owners_refused = 0;
-  std::uint64_t attributes_refused = 0;
+  CopyRefusals refused;
 };
 
 // Copies what is in directory `source` into directory `target`, and the root's owner, mode, times

@@ -94,7 +94,7 @@ Result<Volumes::Filled> Volumes::Impl::fill_by_replacing(const Volume& volume, B
     }
     ASSIGN_OR_RETURN(auto parent, open_directory(directory, ""));
     RETURN_IF_ERROR(noted(sync_fd(parent, "volume directory")));
-    return Filled{true, totals.owners_refused};
+    return Filled{true, std::move(totals.refused)};
   };
   auto filled = work();
   if (!filled || !filled->filled) delete_staged(staged);
@@ -114,13 +114,14 @@ Result<Volumes::Filled> Volumes::Impl::fill_in_place(const Volume& volume, Borro
   TreeCopyOptions options;
   // Or they would count for the image.
   if (volume.options.contains("size")) options.sharing = BlockSharing::kNever;
+  options.leave_unknown = true;
   auto copied = begin_directory_fill(root, source, id, options);
   if (!copied) {
     if (auto undone = undo_directory_fill(root, id)) RETURN_IF_ERROR(remove_file(marker));
     return tl::unexpected(std::move(copied).error());
   }
   RETURN_IF_ERROR(finish_fill(root, id));
-  return Filled{true, copied->owners_refused};
+  return Filled{true, std::move(copied->refused)};
 }
 
 // Undoes a fill that was being copied, or finishes one that was complete; a

@@ -15,6 +15,7 @@
 #include "base/typed_id.h"
 #include "base/unique_fd.h"
 #include "state/store.h"
+#include "storage/copy/tree_copy.h"
 #include "storage/driver/local/mount_deadlines.h"
 #include "storage/driver/plugin/plugins.h"
 #include "storage/driver/volume_driver.h"
@@ -178,12 +179,13 @@ class Volumes {
   Status unmount(const VolumeName& name, const HolderId& holder);
 
   // Fills an empty volume with the content of `source` (any readable directory descriptor): owners,
-  // modes, times, attributes, ACLs, hard links, symlinks, holes and FIFOs are kept, devices and
-  // sockets left out; the root's owner and mode are taken over too. All or nothing, and durable on
-  // return; of many at once, one copies and the others wait.
+  // modes, times, attributes, ACLs, hard links, symlinks, holes and FIFOs are kept, as far as the
+  // volume's file system knows them, devices and sockets left out; the root's owner and mode are
+  // taken over too. All or nothing, and durable on return; of many at once, one copies and the
+  // others wait.
   struct Filled {
-    bool filled = false;               // false: it wasn't empty
-    std::uint64_t owners_refused = 0;  // files whose owner the volume's file system refused to set
+    bool filled = false;   // false: it wasn't empty
+    CopyRefusals refused;  // by the volume's file system
     explicit operator bool() const { return filled; }
   };
   Result<Filled> populate(const VolumeName& name, BorrowedFd source);
