@@ -30,7 +30,8 @@ namespace {
 // Volumes taken for a container that may yet fail to come into being.
 class VolumeClaims {
  public:
-  VolumeClaims(Volumes& volumes, HolderId holder) : volumes_(volumes), holder_(std::move(holder)) {}
+  VolumeClaims(Volumes& volumes, HolderId holder, HostPathJudge judge)
+      : volumes_(volumes), holder_(std::move(holder)), judge_(std::move(judge)) {}
   VolumeClaims(const VolumeClaims&) = delete;
   VolumeClaims& operator=(const VolumeClaims&) = delete;
   ~VolumeClaims() {
@@ -42,7 +43,7 @@ class VolumeClaims {
   }
 
   Result<VolumePtr> claim(const VolumeSpec& spec) {
-    ASSIGN_OR_RETURN(auto made, volumes_.create(spec, holder_));
+    ASSIGN_OR_RETURN(auto made, volumes_.create(spec, holder_, judge_));
     claimed_.emplace_back(made.volume->name, !made.existed);
     return made.volume;
   }
@@ -56,6 +57,7 @@ class VolumeClaims {
  private:
   Volumes& volumes_;
   const HolderId holder_;
+  const HostPathJudge judge_;
   std::vector<std::pair<VolumeName, bool>> claimed_;
 };
 
@@ -317,7 +319,8 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
     RETURN_IF_ERROR(impl.parts.store.commit(std::move(declared)));
     intent.end(together);
   }
-  VolumeClaims claims(impl.parts.volumes, impl.holder_of(id));
+  VolumeClaims claims(impl.parts.volumes, impl.holder_of(id),
+                      impl.mounts.judge_for(request.requester));
   RETURN_IF_ERROR(claim_volumes(mounts, claims));
   ASSIGN_OR_RETURN(auto layers, impl.parts.images.layer_paths(image.id));
   ASSIGN_OR_RETURN(auto image_root, ImageRoot::open(layers));

@@ -203,7 +203,7 @@ class Engine {
   Status exec_resize(const std::string& exec_id, unsigned height, unsigned width);
 
   // --- volumes (volumes.cc, volume_look.cc, volume_change.cc): Docker's JSON ---
-  Result<json::Object> create_volume(const json::Object& body);
+  Result<json::Object> create_volume(const json::Object& body, const Requester& requester);
   Result<std::string> list_volumes(const FilterMap& filters) const;  // as text: there may be many
   // Beyond Docker: each with when it was last used, and with its size, as far as that is known
   // within `size_budget`.
@@ -217,7 +217,8 @@ class Engine {
                                             const std::string& api_version,
                                             std::chrono::milliseconds size_budget) const;
   // {"Labels": {"name": "value" or null}, "Options": {…}}: null takes away.
-  Result<json::Object> update_volume(const std::string& name, const json::Object& body);
+  Result<json::Object> update_volume(const std::string& name, const json::Object& body,
+                                     const Requester& requester);
   // Containers that don't run follow.
   Result<json::Object> rename_volume(const std::string& name, const std::string& new_name);
 

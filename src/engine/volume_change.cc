@@ -91,14 +91,16 @@ class RestingHolders {
 
 }  // namespace
 
-Result<json::Object> Engine::update_volume(const std::string& name, const json::Object& body) {
+Result<json::Object> Engine::update_volume(const std::string& name, const json::Object& body,
+                                           const Requester& requester) {
   auto& impl = *impl_;
   Volumes::Change change;
   ASSIGN_OR_RETURN(change.labels, changes_in(body, "Labels"));
   ASSIGN_OR_RETURN(change.options, changes_in(body, "Options"));
   if (change.labels.empty() && change.options.empty())
     return fail(Code::kInvalidArgument, "update {}: neither labels nor options to change", name);
-  ASSIGN_OR_RETURN(auto volume, impl.parts.volumes.update(VolumeName(name), change));
+  ASSIGN_OR_RETURN(auto volume, impl.parts.volumes.update(VolumeName(name), change,
+                                                          impl.mounts.judge_for(requester)));
   impl.publish_volume("update", volume->name, {{"driver", volume->driver}});
   return volume_json(*volume);
 }

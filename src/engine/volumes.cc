@@ -4,7 +4,7 @@
 #include "engine/volume_json.h"
 
 namespace holdfast {
-Result<json::Object> Engine::create_volume(const json::Object& body) {
+Result<json::Object> Engine::create_volume(const json::Object& body, const Requester& requester) {
   auto& impl = *impl_;
   VolumeSpec spec;
   ASSIGN_OR_RETURN(spec.name, json::get_string(body, "Name"));
@@ -16,7 +16,8 @@ Result<json::Object> Engine::create_volume(const json::Object& body) {
                 "volume {}: cluster volumes need a swarm, which this engine is not part of",
                 spec.name);
   }
-  ASSIGN_OR_RETURN(auto created, impl.parts.volumes.create(spec));
+  ASSIGN_OR_RETURN(auto created,
+                   impl.parts.volumes.create(spec, {}, impl.mounts.judge_for(requester)));
   if (!created.existed)
     impl.publish_volume("create", created.volume->name, {{"driver", created.volume->driver}});
   return volume_json(*created.volume);

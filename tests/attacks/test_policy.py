@@ -116,6 +116,83 @@ def test_source_exchanged_while_it_is_opened(ground):
     assert met == {201, 403}, f"no race: {met}"
 
 
+def volumes_that_name(path):
+    """Options of the local driver that show the path, or what they can reach of it."""
+    path = str(path)
+    yield {"type": "none", "o": "bind", "device": path}
+    yield {"type": "bind", "o": "ro", "device": f"{path}/."}
+    yield {"type": "", "o": "rbind", "device": f"//{path}"}
+    yield {"type": "overlay", "o": f"lowerdir={path}", "device": "overlay"}
+    yield {"type": "overlay", "o": f"lowerdir={path}/inner:{path}", "device": ""}
+    yield {"type": "overlay", "o": f"lowerdir={path}/inner/deep,upperdir={path},workdir={path}/inner", "device": "x"}
+
+
+def volume_mount(options):
+    driver = {"Name": "local", "Options": options}
+    return {"Mounts": [{"Type": "volume", "Target": "/d", "VolumeOptions": {"NoCopy": True, "DriverConfig": driver}}]}
+
+
+@attack
+def test_volume_whose_options_lead_outside(ground):
+    link = ground.allowed / "volume"
+    link.unlink(missing_ok=True)
+    link.symlink_to(ground.out)
+    for path in (ground.out, link, f"{ground.allowed}/../{ground.out.name}", f"/proc/self/root{ground.out}"):
+        for options in volumes_that_name(path):
+            outcome = ground.run(LOOK, HostConfig=volume_mount(options))
+            if ground.reads_canary(outcome.output):
+                yield f"{options}: {outcome}"
+            yield from ground.canary.changes()
+    # Made while it is harmless, mounted when it no longer is; also by the first use's filling.
+    link.unlink()
+    link.mkdir()
+    names = [ground.volume(Driver="local", DriverOpts=options) for options in volumes_that_name(link)]
+    link.rmdir()
+    link.symlink_to(ground.out)
+    for name in names:
+        for entry in (f"{name}:/d", f"{name}:/d:nocopy", f"{name}:/etc"):
+            outcome = ground.run(LOOK + "; cat /etc/secret", HostConfig={"Binds": [entry]})
+            if ground.reads_canary(outcome.output):
+                yield f"{entry}: {outcome}"
+            yield from ground.canary.changes()
+
+
+@attack
+def test_volume_of_a_program_that_nobody_can_judge(ground):
+    """mount.fuse would start it, and it opens the path by itself."""
+    link = ground.allowed / "program"
+    link.unlink(missing_ok=True)
+    link.symlink_to(ground.out)
+    for type, device in (("fuse.bindfs", ground.out), ("fuse.bindfs", link), ("fuse.rclone", f":local:{link}"),
+                         ("proc", link), ("devtmpfs", link)):
+        outcome = ground.run(LOOK, HostConfig=volume_mount({"type": type, "o": "", "device": str(device)}))
+        if outcome.started:
+            yield f"{type}, {device}: {outcome}"
+        yield from ground.canary.changes()
+
+
+@attack
+def test_device_of_a_volume_exchanged_while_it_is_opened(ground):
+    (ground.allowed / "kept").mkdir(exist_ok=True)
+    link = ground.allowed / "changing-volume"
+    link.unlink(missing_ok=True)
+    link.symlink_to(ground.out)
+    path = ground.allowed / "kept"
+    names = [ground.volume(Driver="local", DriverOpts={"type": "none", "o": "bind", "device": str(path)}) for _ in range(2)]
+    met = set()
+    with Exchange(ground.allowed, "kept", "changing-volume"):
+        end = time.monotonic() + 10
+        for round in itertools.count():
+            if round > 15 and met == {True, False} or time.monotonic() > end:
+                break
+            outcome = ground.run(LOOK, HostConfig={"Binds": [f"{names[round % 2]}:/d:nocopy"]})
+            met.add(outcome.started)
+            if ground.reads_canary(outcome.output):
+                yield f"raced: {outcome}"
+            yield from ground.canary.changes()
+    assert met == {True, False}, f"no race: {met}"
+
+
 def in_a_namespace_of_their_own(ground):
     """A user without privilege binds what they like over what they may have: in a user namespace of their own."""
     inside, link = ground.allowed / "bound", ground.allowed / "link"

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/unique_fd.h"
+#include "storage/driver/host_path_judge.h"
 
 namespace holdfast {
 
@@ -29,6 +30,14 @@ class BindPolicy {
   // Whether `source`, opened by the path `asked`, may be mounted. kPermissionDenied names the path,
   // where it leads, the roots, and how to add one.
   Status judge(BorrowedFd source, const std::string& asked, const Requester& requester) const;
+
+  // The same for what options of volumes name; empty where all is allowed. The policy outlives it.
+  HostPathJudge judge_for(const Requester& requester) const {
+    if (!roots_) return {};
+    return [this, requester](BorrowedFd opened, const std::string& asked) {
+      return judge(opened, asked, requester);
+    };
+  }
 
   // Opens `path` (O_PATH, symlinks of the host are followed) and judges it. With `create`, what is
   // missing is made, directories with mode 0755, once their nearest existing parent is judged.

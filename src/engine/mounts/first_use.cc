@@ -31,8 +31,10 @@ std::string refusals_warning(const MountPoint& mount, const CopyRefusals& refuse
 
 }  // namespace
 
-Result<CopyRefusals> FirstUse::fill_volume(const MountPoint& mount, BorrowedFd content) {
-  ASSIGN_OR_RETURN(auto filled, volumes_.populate(VolumeName(mount.source), content));
+Result<CopyRefusals> FirstUse::fill_volume(const MountPoint& mount, BorrowedFd content,
+                                           const Requester& requester) {
+  ASSIGN_OR_RETURN(auto filled, volumes_.populate(VolumeName(mount.source), content,
+                                                  executor_.judge_for(requester)));
   return std::move(filled.refused);
 }
 
@@ -55,7 +57,7 @@ Result<std::vector<std::string>> FirstUse::fill(const std::vector<MountPoint>& m
     if (!content) continue;
     bool volume = mount.type == MountType::kVolume;
     auto refused =
-        volume ? fill_volume(mount, *content) : fill_bind(mount, *content, requester);
+        volume ? fill_volume(mount, *content, requester) : fill_bind(mount, *content, requester);
     // An answer 404 here would tell clients that the image is missing.
     if (!refused && refused.error().code == Code::kNotFound)
       refused.error().code = Code::kInvalidArgument;

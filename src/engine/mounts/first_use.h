@@ -23,7 +23,8 @@ class FirstUse {
 
  private:
   // What the file system refused.
-  Result<CopyRefusals> fill_volume(const MountPoint& mount, BorrowedFd content);
+  Result<CopyRefusals> fill_volume(const MountPoint& mount, BorrowedFd content,
+                                   const Requester& requester);
   Result<CopyRefusals> fill_bind(const MountPoint& mount, BorrowedFd content,
                                  const Requester& requester);
 

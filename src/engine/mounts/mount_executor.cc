@@ -127,8 +127,9 @@ Status MountExecutor::check_bind_source(const MountPoint& mount, const Requester
 }
 
 Result<UniqueFd> MountExecutor::open_volume_source(const MountPoint& mount,
-                                                   const HolderId& holder) const {
-  ASSIGN_OR_RETURN(auto mounted, volumes_.mount(VolumeName(mount.source), holder));
+                                                   const MountContext& context) const {
+  ASSIGN_OR_RETURN(auto mounted, volumes_.mount(VolumeName(mount.source), context.holder,
+                                                judge_for(context.requester)));
   if (mount.subpath.empty()) return std::move(mounted.root);
   return open_subpath(mounted.root, mount);
 }
@@ -186,7 +187,7 @@ Result<DetachedMount> MountExecutor::clone_source(const MountPoint& mount,
   if (mount.type == MountType::kImage) return clone_image(mount, context);
   bool bind = mount.type == MountType::kBind;
   auto opened =
-      bind ? open_bind_source(mount, context.requester) : open_volume_source(mount, context.holder);
+      bind ? open_bind_source(mount, context.requester) : open_volume_source(mount, context);
   ASSIGN_OR_RETURN(auto source, std::move(opened));
   if (bind && mount.target == "/proc") {
     if (auto proc = check_proc_source(source); !proc)

@@ -53,10 +53,13 @@ class MountExecutor {
   // What is checked of it when the container is created: the same, but nothing is made.
   Status check_bind_source(const MountPoint& mount, const Requester& requester) const;
 
+  // Judges what volumes' options name of the host for whoever asks.
+  HostPathJudge judge_for(const Requester& requester) const { return policy_.judge_for(requester); }
+
  private:
   Result<ContainerMount> prepare_one(const MountPoint& mount, const MountContext& context,
                                      PreparedMounts& prepared) const;
-  Result<UniqueFd> open_volume_source(const MountPoint& mount, const HolderId& holder) const;
+  Result<UniqueFd> open_volume_source(const MountPoint& mount, const MountContext& context) const;
   Result<DetachedMount> clone_image(const MountPoint& mount, const MountContext& context) const;
   Result<DetachedMount> clone_source(const MountPoint& mount, const MountContext& context,
                                      std::size_t number) const;

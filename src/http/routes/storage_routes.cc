@@ -44,7 +44,7 @@ void add_storage_routes(Router& router, Engine& engine) {
   router.add_simple("POST", "/holdfast/v1/volumes",
                     [&engine](const Request& request) -> Result<Reply> {
                       ASSIGN_OR_RETURN(auto body, optional_json_body(request));
-                      ASSIGN_OR_RETURN(auto volume, engine.create_volume(body));
+                      ASSIGN_OR_RETURN(auto volume, engine.create_volume(body, request.peer.uid));
                       return Reply::json(volume, 201);
                     });
   router.add_simple("POST", "/holdfast/v1/volumes/prune",
@@ -57,7 +57,8 @@ void add_storage_routes(Router& router, Engine& engine) {
   router.add_simple(
       "PATCH", "/holdfast/v1/volumes/{name}", [&engine](const Request& request) -> Result<Reply> {
         ASSIGN_OR_RETURN(auto body, json_body(request));
-        ASSIGN_OR_RETURN(auto volume, engine.update_volume(request.param("name"), body));
+        ASSIGN_OR_RETURN(auto volume,
+                         engine.update_volume(request.param("name"), body, request.peer.uid));
         return Reply::json(volume);
       });
   router.add_simple("POST", "/holdfast/v1/volumes/{name}/rename",

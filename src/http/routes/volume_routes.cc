@@ -22,7 +22,7 @@ void add_volume_routes(Router& router, Engine& engine) {
   });
   router.add_simple("POST", "/volumes/create", [&engine](const Request& request) -> Result<Reply> {
     ASSIGN_OR_RETURN(auto body, optional_json_body(request));
-    ASSIGN_OR_RETURN(auto volume, engine.create_volume(body));
+    ASSIGN_OR_RETURN(auto volume, engine.create_volume(body, request.peer.uid));
     return Reply::json(volume, 201);
   });
   router.add_simple("POST", "/volumes/prune", [&engine](const Request& request) -> Result<Reply> {

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/typed_id.h"
 #include "base/unique_fd.h"
+#include "storage/driver/host_path_judge.h"
 #include "storage/volume/volume.h"
 
 namespace holdfast {
@@ -27,9 +28,9 @@ class VolumeDriver {
  public:
   virtual ~VolumeDriver() = default;
 
-  // Whether `volume` may be made with its options: kInvalidArgument in Docker's words. Makes
-  // nothing.
-  virtual Status check(const Volume& volume) = 0;
+  // Whether `volume` may be made with its options: kInvalidArgument in Docker's words. Paths of the
+  // host among them are judged. Makes nothing.
+  virtual Status check(const Volume& volume, const HostPathJudge& judge) = 0;
 
   // Whether whoever keeps the volumes has one of that name already, which is then taken as it is:
   // nothing is created.
@@ -47,9 +48,10 @@ class VolumeDriver {
   virtual Status remove(const Volume& volume, BorrowedFd directory) = 0;
 
   // Makes its files reachable and opens their root (O_PATH). Repeating is success and mounts
-  // nothing twice, also after a restart of the daemon.
-  virtual Result<UniqueFd> mount(const Volume& volume, BorrowedFd directory,
-                                 const HolderId& holder) = 0;
+  // nothing twice, also after a restart of the daemon. What its options name of the host is judged
+  // each time, be it mounted already or not.
+  virtual Result<UniqueFd> mount(const Volume& volume, BorrowedFd directory, const HolderId& holder,
+                                 const HostPathJudge& judge) = 0;
 
   // `holder` needs them no more; `last`: nor does anyone else.
   virtual Status unmount(const Volume& volume, BorrowedFd directory, const HolderId& holder,
@@ -86,7 +88,7 @@ class VolumeDriver {
   // `holder` has had it mounted since before the daemon started; a later unmount() counts on it.
   // Waits for nobody.
   virtual Status remount(const Volume& volume, BorrowedFd directory, const HolderId& holder) {
-    return mount(volume, directory, holder).map([](const UniqueFd&) {});
+    return mount(volume, directory, holder, {}).map([](const UniqueFd&) {});
   }
 
   // Tells whoever keeps the volume of holders that have left without its hearing of it: those that

@@ -30,7 +30,8 @@ void Volumes::Impl::note_use(const VolumeName& name) {
   index.put_at_leisure(name.str(), std::move(row));
 }
 
-Result<MountedVolume> Volumes::mount(const VolumeName& name, const HolderId& holder) {
+Result<MountedVolume> Volumes::mount(const VolumeName& name, const HolderId& holder,
+                                     const HostPathJudge& judge) {
   auto turn = impl_->enter(name.str());
   VolumePtr volume;
   bool added = false;
@@ -47,7 +48,7 @@ Result<MountedVolume> Volumes::mount(const VolumeName& name, const HolderId& hol
   auto mounted =
       impl_->drivers.find(volume->driver).and_then([&](VolumeDriver* driver) -> Result<UniqueFd> {
         ASSIGN_OR_RETURN(auto directory, impl_->directories.open_volume(name));
-        ASSIGN_OR_RETURN(auto root, driver->mount(*volume, directory, holder));
+        ASSIGN_OR_RETURN(auto root, driver->mount(*volume, directory, holder, judge));
         if (!unfinished.empty()) RETURN_IF_ERROR(impl_->finish_fill(root, unfinished));
         mountpoint = driver->mountpoint(*volume, directory);
         return root;
@@ -108,7 +109,8 @@ Status Volumes::unmount(const VolumeName& name, const HolderId& holder) {
   return {};
 }
 
-Result<Volumes::Filled> Volumes::populate(const VolumeName& name, BorrowedFd source) {
+Result<Volumes::Filled> Volumes::populate(const VolumeName& name, BorrowedFd source,
+                                          const HostPathJudge& judge) {
   auto turn = impl_->enter(name.str());
   VolumePtr volume;
   bool mounted = false;
@@ -122,7 +124,7 @@ Result<Volumes::Filled> Volumes::populate(const VolumeName& name, BorrowedFd sou
     unfinished = found->second.unfinished_fill;
   }
   RETURN_IF_ERROR(impl_->check_health());
-  auto filled = impl_->fill(*volume, source, !mounted, unfinished);
+  auto filled = impl_->fill(*volume, source, !mounted, unfinished, judge);
   if (!filled && impl_->is_remote(*volume)) impl_->settle_later(name.str());
   if (!filled)
     return about("populate volume", name.str(), explained(*volume, std::move(filled).error()));

@@ -41,11 +41,12 @@ Result<bool> has_attributes_of(BorrowedFd source, BorrowedFd target) {
 }  // namespace
 
 Result<Volumes::Filled> Volumes::Impl::fill(const Volume& volume, BorrowedFd source,
-                                            bool may_replace, const std::string& unfinished) {
+                                            bool may_replace, const std::string& unfinished,
+                                            const HostPathJudge& judge) {
   ASSIGN_OR_RETURN(auto* by, drivers.find(volume.driver));
   ASSIGN_OR_RETURN(auto directory, directories.open_volume(volume.name));
   HolderId filler("fill-" + random_hex(16));
-  ASSIGN_OR_RETURN(auto root, by->mount(volume, directory, filler));
+  ASSIGN_OR_RETURN(auto root, by->mount(volume, directory, filler, judge));
   Filled filled;
   auto work = [&]() -> Status {
     ASSIGN_OR_RETURN(auto from, open_directory(source, ""));

@@ -90,7 +90,8 @@ void Volumes::Impl::discard(const Volume& volume, const std::string& trash_id) {
   // the other is about to open, and give up over it.
   auto left = std::make_shared<std::atomic<int>>(2);
   auto ended = [this, trash_id, left] {
-    if (left->fetch_sub(1) == 1) janitors.submit([this, trash_id] { delete_trash(trash_id, true); });
+    if (left->fetch_sub(1) == 1)
+      janitors.submit([this, trash_id] { delete_trash(trash_id, true); });
   };
   janitors.submit([this, trash_id, ended] {
     delete_trash(trash_id, false);

@@ -97,7 +97,8 @@ Status Volumes::Impl::change_record(const VolumePtr& from, const Volume& to) {
   return {};
 }
 
-Result<VolumePtr> Volumes::update(const VolumeName& name, const Change& change) {
+Result<VolumePtr> Volumes::update(const VolumeName& name, const Change& change,
+                                  const HostPathJudge& judge) {
   auto failed = [&](const Error& error) { return about("update", name.str(), error); };
   auto turn = impl_->enter(name.str());
   ASSIGN_OR_RETURN(auto from, impl_->find(name));
@@ -112,7 +113,7 @@ Result<VolumePtr> Volumes::update(const VolumeName& name, const Change& change) 
     RETURN_IF_ERROR(check_record_size(to));
     if (to.options != from->options) {
       ASSIGN_OR_RETURN(auto* driver, impl_->drivers.find(to.driver));
-      RETURN_IF_ERROR(driver->check(to));
+      RETURN_IF_ERROR(driver->check(to, judge));
     }
     return impl_->change_record(from, to);
   };

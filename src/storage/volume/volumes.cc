@@ -195,7 +195,8 @@ VolumePtr Volumes::Impl::publish(Volume volume, const std::optional<HolderId>& h
 }
 
 Result<Volumes::Created> Volumes::create(const VolumeSpec& given,
-                                         const std::optional<HolderId>& holder) {
+                                         const std::optional<HolderId>& holder,
+                                         const HostPathJudge& judge) {
   VolumeSpec spec = given;
   if (spec.name.empty()) {
     spec.name = random_hex(64);
@@ -224,7 +225,7 @@ Result<Volumes::Created> Volumes::create(const VolumeSpec& given,
   if (made) made = check_record_size(volume);
   if (made) {
     made = impl_->drivers.find(volume.driver).and_then([&](VolumeDriver* driver) -> Status {
-      RETURN_IF_ERROR(driver->check(volume));
+      RETURN_IF_ERROR(driver->check(volume, judge));
       ASSIGN_OR_RETURN(theirs, driver->has(volume));
       return impl_->make(volume, theirs);
     });

@@ -16,6 +16,7 @@
 #include "base/unique_fd.h"
 #include "state/store.h"
 #include "storage/copy/tree_copy.h"
+#include "storage/driver/host_path_judge.h"
 #include "storage/driver/local/mount_deadlines.h"
 #include "storage/driver/plugin/plugins.h"
 #include "storage/driver/volume_driver.h"
@@ -67,8 +68,9 @@ class Volumes {
   // (name, options), kConflict (another driver has the name), kNotFound (no such driver). A name
   // without a driver is looked for at the plugins, too. Beyond Docker, which would hand out the old
   // volume as if it were the one asked for: kConflict where options were asked for and the volume
-  // has others.
-  Result<Created> create(const VolumeSpec& spec, const std::optional<HolderId>& holder = {});
+  // has others. Paths of the host among the options are judged: kPermissionDenied.
+  Result<Created> create(const VolumeSpec& spec, const std::optional<HolderId>& holder = {},
+                         const HostPathJudge& judge = {});
 
   // How files of another engine become a volume's: copied, with blocks shared where the file system
   // can; the same, and an error where it can't; or moved, so that they are gone there.
@@ -148,8 +150,10 @@ class Volumes {
     std::map<std::string, std::optional<std::string>> options;
   };
   // Durable on return, all or nothing; of many at once for one volume, one after the other.
-  // Options change where its driver can do that: kInvalidArgument or kConflict says why not.
-  Result<VolumePtr> update(const VolumeName& name, const Change& change);
+  // Options change where its driver can do that: kInvalidArgument or kConflict says why not. As
+  // they will be then, they are judged.
+  Result<VolumePtr> update(const VolumeName& name, const Change& change,
+                           const HostPathJudge& judge = {});
 
   // Durable on return, all or nothing, and together with the changes of `also`, in which the owners
   // of holders note the new name. An anonymous volume is a named one from then on. kConflict where
@@ -170,8 +174,9 @@ class Volumes {
 
   // Makes the volume's files reachable for `holder` (which also counts as holding it), mounting
   // what its driver or options say on the first mount. Mounting again is success and gives another
-  // descriptor.
-  Result<MountedVolume> mount(const VolumeName& name, const HolderId& holder);
+  // descriptor. Paths of the host that the options name are judged each time, for this holder.
+  Result<MountedVolume> mount(const VolumeName& name, const HolderId& holder,
+                              const HostPathJudge& judge = {});
   // `holder` has had it mounted since before the daemon started. Waits for no plugin.
   Status remount(const VolumeName& name, const HolderId& holder);
   // Unmounts after the last. Not mounted by `holder`: success. A plugin that can't be told now is
@@ -182,13 +187,14 @@ class Volumes {
   // modes, times, attributes, ACLs, hard links, symlinks, holes and FIFOs are kept, as far as the
   // volume's file system knows them, devices and sockets left out; the root's owner and mode are
   // taken over too. All or nothing, and durable on return; of many at once, one copies and the
-  // others wait.
+  // others wait. It is mounted for it, and so judged.
   struct Filled {
     bool filled = false;   // false: it wasn't empty
     CopyRefusals refused;  // by the volume's file system
     explicit operator bool() const { return filled; }
   };
-  Result<Filled> populate(const VolumeName& name, BorrowedFd source);
+  Result<Filled> populate(const VolumeName& name, BorrowedFd source,
+                          const HostPathJudge& judge = {});
 
   // Sum of the sizes of its files, each counted once, as Docker counts; of a volume that is a file
   // system, what is used of that. nullopt when it is not known, for good (files of a plugin, of a

@@ -141,7 +141,7 @@ struct Volumes::Impl {
 
   // populate.cc
   Result<Filled> fill(const Volume& volume, BorrowedFd source, bool may_replace,
-                      const std::string& unfinished);
+                      const std::string& unfinished, const HostPathJudge& judge);
   Result<Filled> fill_by_replacing(const Volume& volume, BorrowedFd directory, BorrowedFd source);
   Result<Filled> fill_in_place(const Volume& volume, BorrowedFd root, BorrowedFd source);
   Status finish_fill(BorrowedFd root, const std::string& id);

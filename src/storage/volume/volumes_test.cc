@@ -249,6 +249,17 @@ TEST_F(VolumesTest, RemovedVolumesAreGoneAndGiveTheirSpaceBack) {
   EXPECT_TRUE(fs::is_empty(anew->mountpoint));
 }
 
+// Its row in the table may be gone before its files are.
+TEST_F(VolumesTest, VolumesOfManyDirectoriesLeaveNothingInTheTrash) {
+  for (int round = 0; round < 10; ++round) {
+    make("data");
+    for (int i = 0; i < 400; ++i)
+      ASSERT_TRUE(make_directories(fmt::format("{}/volumes/data/_data/{}/b/c/d", root_, i), 0755));
+    ASSERT_TRUE(volumes_->remove(kData));
+    ASSERT_TRUE(trash_is_gone()) << "round " << round;
+  }
+}
+
 TEST_F(VolumesTest, RemovalOutlivesALostTableRow) {
   make("data");
   make("kept");

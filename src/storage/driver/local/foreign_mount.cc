@@ -17,6 +17,8 @@
 #include "os/inode_flags.h"
 #include "os/mount_in_child.h"
 #include "os/mountinfo.h"
+#include "os/safe_path.h"
+#include "storage/driver/local/host_paths.h"
 #include "storage/driver/local/option_rules.h"
 #include "storage/driver/local/programs.h"
 #include "storage/volume/layout.h"
@@ -28,6 +30,7 @@ struct ForeignMounts::Place {
   const Volume& volume;
   BorrowedFd directory;
   const std::string& target;  // the host path of directory/_data
+  const HostPathJudge& judge;
 };
 
 namespace {
@@ -115,59 +118,65 @@ bool is_helpers_own(const LocalMount& mount) {
   return mount.type.starts_with("fuse.") || (rules && rules->by_helper);
 }
 
-// "/a:/b\:c" as "/a" and "/b:c".
-std::vector<std::string> split_paths(const std::string& paths) {
-  std::vector<std::string> parts(1);
-  for (std::size_t i = 0; i < paths.size(); ++i) {
-    if (paths[i] == ':') {
-      parts.emplace_back();
-      continue;
-    }
-    if (paths[i] == '\\' && i + 1 < paths.size()) ++i;
-    parts.back() += paths[i];
-  }
-  return parts;
-}
-
 // A path of the host as the device: only then is there something to look at before the mount.
 bool is_host_path(const std::string& device) { return device.starts_with('/'); }
 
+// Whether it is the files of that path, or what is in them, that the mount shows.
+bool shows_host_path(const LocalMount& mount) {
+  const auto* rules = mount.bind ? nullptr : find_rules(mount.type);
+  return is_host_path(mount.device) && !(rules && rules->elsewhere);
+}
+
 }  // namespace
 
-Result<DetachedMount> ForeignMounts::bind(const LocalMount& mount) {
+Result<DetachedMount> ForeignMounts::bind(const LocalMount& mount, const HostPathJudge& judge) {
   ASSIGN_OR_RETURN(auto source,
                    open_in_child(mount.device, O_PATH | O_DIRECTORY, deadlines_.mount));
+  RETURN_IF_ERROR(judge_opened(judge, source.fd, mount.device));
   ASSIGN_OR_RETURN(auto detached, DetachedMount::clone(source.fd, "", mount.recursive));
   RETURN_IF_ERROR(detached.set(mount.attributes));
   return detached;
 }
 
-// A regular file as the device of a file system goes through a loop device.
-Result<std::optional<LoopDevice>> ForeignMounts::loop_for(const LocalMount& mount) {
-  if (!is_host_path(mount.device)) {
-    if (mount.loop) return fail(Code::kInvalidArgument, "\"{}\" is not a file", mount.device);
-    return std::nullopt;
-  }
-  auto found = open_in_child(mount.device, O_PATH, deadlines_.mount);
-  if (!found && found.error().code == Code::kDeadlineExceeded)
-    return tl::unexpected(std::move(found).error());
-  if (!found || !S_ISREG(found->status.st_mode)) {
-    if (mount.loop) return fail(Code::kInvalidArgument, "\"{}\" is not a file", mount.device);
-    return std::nullopt;
-  }
+Result<LoopDevice> ForeignMounts::loop_over(const LocalMount& mount, const HostPathJudge& judge) {
   LoopOptions options;
   options.read_only = mount.attributes.read_only.value_or(false);
   ASSIGN_OR_RETURN(auto file, open_in_child(mount.device, options.read_only ? O_RDONLY : O_RDWR,
                                             deadlines_.mount));
+  RETURN_IF_ERROR(judge_opened(judge, file.fd, mount.device));
   auto turn = loops_.enter(fmt::format("{}:{}", file.status.st_dev, file.status.st_ino));
   return attach_loop_device(file, options, deadlines_.mount);
 }
 
+// A regular file as the device of a file system goes through a loop device.
+Result<ForeignMounts::Device> ForeignMounts::device_for(const LocalMount& mount,
+                                                        const HostPathJudge& judge) {
+  bool path = shows_host_path(mount);
+  if (!path && mount.loop)
+    return fail(Code::kInvalidArgument, "\"{}\" is not a file", mount.device);
+  if (!path) return Device{mount.device, std::nullopt};
+  auto found = open_in_child(mount.device, O_PATH, deadlines_.mount);
+  if (!found && (judge || found.error().code == Code::kDeadlineExceeded))
+    return tl::unexpected(std::move(found).error());
+  if (found && S_ISREG(found->status.st_mode)) {
+    ASSIGN_OR_RETURN(auto loop, loop_over(mount, judge));
+    std::string name = loop.path;
+    return Device{std::move(name), std::move(loop)};
+  }
+  if (mount.loop) return fail(Code::kInvalidArgument, "\"{}\" is not a file", mount.device);
+  if (!judge) return Device{mount.device, std::nullopt};
+  RETURN_IF_ERROR(judge_opened(judge, found->fd, mount.device));
+  // The kernel takes a name: the one it has, which no symlink leads elsewhere meanwhile.
+  ASSIGN_OR_RETURN(auto name, path_of(found->fd));
+  return Device{std::move(name), std::nullopt};
+}
+
 // By descriptor, so that any number of layers with names of any length will do.
-Result<DetachedMount> ForeignMounts::overlay(const LocalMount& mount) {
+Result<DetachedMount> ForeignMounts::overlay(const LocalMount& mount, const HostPathJudge& judge) {
   std::vector<UniqueFd> opened;
   auto open = [&](const std::string& path) -> Result<BorrowedFd> {
     ASSIGN_OR_RETURN(auto layer, open_in_child(path, O_PATH | O_DIRECTORY, deadlines_.mount));
+    RETURN_IF_ERROR(judge_opened(judge, layer.fd, path));
     opened.push_back(std::move(layer.fd));
     return opened.back().borrow();
   };
@@ -204,13 +213,13 @@ Result<DetachedMount> ForeignMounts::overlay(const LocalMount& mount) {
   return in_one;
 }
 
-Result<DetachedMount> ForeignMounts::file_system(LocalMount mount) {
+Result<DetachedMount> ForeignMounts::file_system(LocalMount mount, const HostPathJudge& judge) {
   RETURN_IF_ERROR(resolve_addresses(mount));
-  ASSIGN_OR_RETURN(auto loop, loop_for(mount));
+  ASSIGN_OR_RETURN(auto device, device_for(mount, judge));
   auto made = mount.type == "overlay"
-                  ? overlay(mount)
-                  : mount_filesystem_in_child(mount.type, loop ? loop->path : mount.device,
-                                              mount.options, mount.attributes, deadlines_.mount);
+                  ? overlay(mount, judge)
+                  : mount_filesystem_in_child(mount.type, device.path, mount.options,
+                                              mount.attributes, deadlines_.mount);
   ASSIGN_OR_RETURN(auto detached, std::move(made));
   MountAttributes propagation;
   propagation.propagation = mount.attributes.propagation;
@@ -219,7 +228,8 @@ Result<DetachedMount> ForeignMounts::file_system(LocalMount mount) {
 }
 
 Result<UniqueFd> ForeignMounts::mount_by_kernel(const LocalMount& mount, const Place& place) {
-  ASSIGN_OR_RETURN(auto detached, mount.bind ? bind(mount) : file_system(mount));
+  ASSIGN_OR_RETURN(auto detached,
+                   mount.bind ? bind(mount, place.judge) : file_system(mount, place.judge));
   ASSIGN_OR_RETURN(auto attached,
                    std::move(detached).attach(place.directory, layout::kData, place.target));
   return attached.commit();
@@ -274,6 +284,8 @@ Result<UniqueFd> ForeignMounts::mount_anew(const LocalMount& mount, const Place&
   }
   auto root = mount_by_kernel(mount, place);
   if (root || root.error().sys_errno != ENODEV || !helper) return root;
+  // A program would open once more, by its name, what was judged.
+  if (place.judge && shows_host_path(mount)) return root;
   return mount_by_helper(mount, place, *helper);
 }
 
@@ -294,6 +306,10 @@ Status ForeignMounts::check_identity(const LocalMount& mount, const OpenedPath& 
                                      const Place& place) {
   auto wanted = is_host_path(mount.device) ? open_in_child(mount.device, O_PATH, deadlines_.answer)
                                            : Result<OpenedPath>(fail(Code::kNotFound, "no path"));
+  if (wanted) RETURN_IF_ERROR(judge_opened(place.judge, wanted->fd, mount.device));
+  // Whose source is gone, nobody can say any more whether it may be had.
+  if (!wanted && place.judge && shows_host_path(mount))
+    return tl::unexpected(std::move(wanted).error());
   ASSIGN_OR_RETURN(auto entry, mount_of(root.fd));
   bool same = true;
   if (mount.bind) {
@@ -318,10 +334,16 @@ Status ForeignMounts::check_identity(const LocalMount& mount, const OpenedPath& 
               place.volume.name, place.target);
 }
 
-Result<UniqueFd> ForeignMounts::mount(const Volume& volume, BorrowedFd directory,
-                                      const std::string& target) {
-  Place place{volume, directory, target};
+Status ForeignMounts::check(const Volume& volume, const HostPathJudge& judge) {
   ASSIGN_OR_RETURN(auto mount, parse_local_mount(volume.options));
+  return judge_host_paths(mount, judge, deadlines_.mount);
+}
+
+Result<UniqueFd> ForeignMounts::mount(const Volume& volume, BorrowedFd directory,
+                                      const std::string& target, const HostPathJudge& judge) {
+  Place place{volume, directory, target, judge};
+  ASSIGN_OR_RETURN(auto mount, parse_local_mount(volume.options));
+  RETURN_IF_ERROR(judge_host_paths(mount, judge, deadlines_.mount));
   ASSIGN_OR_RETURN(bool mounted, is_mounted_on(directory, layout::kData));
   if (mounted) {
     auto root = open_answering(place);

@@ -8,6 +8,7 @@
 #include "base/unique_fd.h"
 #include "os/loop_device.h"
 #include "os/mount.h"
+#include "storage/driver/host_path_judge.h"
 #include "storage/driver/local/mount_deadlines.h"
 #include "storage/driver/local/mount_options.h"
 #include "storage/volume/operation_slots.h"
@@ -22,11 +23,16 @@ class ForeignMounts {
  public:
   explicit ForeignMounts(const MountDeadlines& deadlines) : deadlines_(deadlines) {}
 
+  // Whether the options are such as can be mounted, and name no path of the host that the judge
+  // refuses.
+  Status check(const Volume& volume, const HostPathJudge& judge);
+
   // The root of the volume's file system (O_PATH), mounted on `directory`/_data (the host path
   // `target`) unless it is already; in that case it must answer, and be what the options say. One
-  // whose process or server has forgotten it is mounted anew. Errors are Docker's;
-  // kDeadlineExceeded names volume and device.
-  Result<UniqueFd> mount(const Volume& volume, BorrowedFd directory, const std::string& target);
+  // whose process or server has forgotten it is mounted anew. Paths of the host are judged as they
+  // are mounted. Errors are Docker's; kDeadlineExceeded names volume and device.
+  Result<UniqueFd> mount(const Volume& volume, BorrowedFd directory, const std::string& target,
+                         const HostPathJudge& judge);
 
   // Nothing mounted is success. What is still open somewhere is taken out of the tree.
   Status unmount(const Volume& volume, BorrowedFd directory, const std::string& target);
@@ -41,10 +47,16 @@ class ForeignMounts {
   Result<UniqueFd> mount_by_kernel(const LocalMount& mount, const Place& place);
   Result<UniqueFd> mount_by_helper(const LocalMount& mount, const Place& place,
                                    const std::string& program);
-  Result<DetachedMount> bind(const LocalMount& mount);
-  Result<DetachedMount> overlay(const LocalMount& mount);
-  Result<DetachedMount> file_system(LocalMount mount);
-  Result<std::optional<LoopDevice>> loop_for(const LocalMount& mount);
+  Result<DetachedMount> bind(const LocalMount& mount, const HostPathJudge& judge);
+  Result<DetachedMount> overlay(const LocalMount& mount, const HostPathJudge& judge);
+  Result<DetachedMount> file_system(LocalMount mount, const HostPathJudge& judge);
+  // What to give the kernel for the device: a loop device where it is a file.
+  struct Device {
+    std::string path;
+    std::optional<LoopDevice> loop;
+  };
+  Result<Device> device_for(const LocalMount& mount, const HostPathJudge& judge);
+  Result<LoopDevice> loop_over(const LocalMount& mount, const HostPathJudge& judge);
   Result<OpenedPath> open_answering(const Place& place);
   Status check_identity(const LocalMount& mount, const OpenedPath& root, const Place& place);
 

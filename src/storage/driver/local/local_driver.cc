@@ -26,10 +26,9 @@ std::vector<std::string> changed_options(const VolumeOptions& from, const Volume
 
 }  // namespace
 
-Status LocalDriver::check(const Volume& volume) {
+Status LocalDriver::check(const Volume& volume, const HostPathJudge& judge) {
   RETURN_IF_ERROR(check_local_options(volume.options));
-  if (!has_mount(volume.options)) return {};
-  return parse_local_mount(volume.options).map([](const LocalMount&) {});
+  return has_mount(volume.options) ? foreign_.check(volume, judge) : Status{};
 }
 
 Status LocalDriver::create(const Volume& volume, BorrowedFd directory) {
@@ -45,10 +44,11 @@ Status LocalDriver::remove(const Volume& volume, BorrowedFd directory) {
   return unmount_all(volume, directory);
 }
 
-Result<UniqueFd> LocalDriver::mount(const Volume& volume, BorrowedFd directory, const HolderId&) {
+Result<UniqueFd> LocalDriver::mount(const Volume& volume, BorrowedFd directory, const HolderId&,
+                                    const HostPathJudge& judge) {
   if (is_sized(volume)) return sized_.mount(volume, directory);
   if (has_mount(volume.options))
-    return foreign_.mount(volume, directory, directories_.mountpoint(volume.name));
+    return foreign_.mount(volume, directory, directories_.mountpoint(volume.name), judge);
   return open_file_at(directory, layout::kData, O_PATH | O_DIRECTORY | O_NOFOLLOW);
 }
 
@@ -74,7 +74,7 @@ Status LocalDriver::update(const Volume& from, const Volume& to, BorrowedFd dire
       return fail(Code::kConflict, "option \"{}\" cannot be changed while the volume is mounted",
                   option);
   }
-  RETURN_IF_ERROR(check(to));
+  RETURN_IF_ERROR(check(to, {}));  // its paths are judged by now, and again when it is mounted
   if (is_sized(from) && !is_sized(to))
     return fail(Code::kInvalidArgument,
                 "option \"size\" cannot be taken away from a volume: give a larger one");

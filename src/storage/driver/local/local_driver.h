@@ -15,11 +15,11 @@ class LocalDriver : public VolumeDriver {
   explicit LocalDriver(const VolumeDirectories& directories, const MountDeadlines& deadlines = {})
       : directories_(directories), foreign_(deadlines), sized_(directories, deadlines) {}
 
-  Status check(const Volume& volume) override;
+  Status check(const Volume& volume, const HostPathJudge& judge) override;
   Status create(const Volume& volume, BorrowedFd directory) override;
   Status remove(const Volume& volume, BorrowedFd directory) override;
-  Result<UniqueFd> mount(const Volume& volume, BorrowedFd directory,
-                         const HolderId& holder) override;
+  Result<UniqueFd> mount(const Volume& volume, BorrowedFd directory, const HolderId& holder,
+                         const HostPathJudge& judge) override;
   Status unmount(const Volume& volume, BorrowedFd directory, const HolderId& holder,
                  bool last) override;
   // What is mounted is known to the kernel; nothing is asked of it.

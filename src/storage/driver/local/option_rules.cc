@@ -194,8 +194,10 @@ constexpr std::string_view kS3fs =
     "use_cache:path "
     "use_path_request_style use_rrs?:number use_sse?:word use_xattr";
 
+constexpr bool kByKernel = false, kByHelper = true, kElsewhere = true;
+
 constexpr std::array kFamilies = {
-    FileSystemRules{"tmpfs ramfs", kTmpfs},
+    FileSystemRules{"tmpfs ramfs", kTmpfs, kByKernel, kElsewhere},
     FileSystemRules{"ext2 ext3 ext4", kExt4},
     FileSystemRules{"xfs", kXfs},
     FileSystemRules{"btrfs", kBtrfs},
@@ -203,16 +205,16 @@ constexpr std::array kFamilies = {
     FileSystemRules{"vfat msdos exfat", kFat},
     FileSystemRules{"ntfs3", kNtfs},
     FileSystemRules{"iso9660 udf squashfs erofs", kReadOnlyImages},
-    FileSystemRules{"overlay", kOverlay},
-    FileSystemRules{"nfs nfs4", kNfs},
-    FileSystemRules{"cifs smb3", kCifs},
-    FileSystemRules{"9p", k9p},
-    FileSystemRules{"virtiofs", "dax?:always|never|inode"},
-    FileSystemRules{"ceph", kCeph},
-    FileSystemRules{"glusterfs fuse.glusterfs", kGluster, true},
-    FileSystemRules{"sshfs fuse.sshfs", kSshfs, true},
-    FileSystemRules{"rclone fuse.rclone", kRclone, true},
-    FileSystemRules{"s3fs fuse.s3fs", kS3fs, true},
+    FileSystemRules{"overlay", kOverlay, kByKernel, kElsewhere},
+    FileSystemRules{"nfs nfs4", kNfs, kByKernel, kElsewhere},
+    FileSystemRules{"cifs smb3", kCifs, kByKernel, kElsewhere},
+    FileSystemRules{"9p", k9p, kByKernel, kElsewhere},
+    FileSystemRules{"virtiofs", "dax?:always|never|inode", kByKernel, kElsewhere},
+    FileSystemRules{"ceph", kCeph, kByKernel, kElsewhere},
+    FileSystemRules{"glusterfs fuse.glusterfs", kGluster, kByHelper, kElsewhere},
+    FileSystemRules{"sshfs fuse.sshfs", kSshfs, kByHelper, kElsewhere},
+    FileSystemRules{"rclone fuse.rclone", kRclone, kByHelper},  // whose remotes may be local
+    FileSystemRules{"s3fs fuse.s3fs", kS3fs, kByHelper, kElsewhere},
 };
 
 // Of every mount, but for the flags that mount_options.cc knows by itself.
@@ -424,6 +426,12 @@ Status check_option(std::string_view type, std::string_view key,
   return fail(Code::kInvalidArgument,
               "invalid mount option \"{}\" for file system type \"{}\": allowed are {}, and {}",
               key, type, names_of(rules->options), names_of(kCommon));
+}
+
+bool takes_paths(std::string_view type, std::string_view key) {
+  const auto* rules = find_rules(type);
+  auto rule = rules ? rule_of(*rules, key) : std::nullopt;
+  return rule && (rule->kind == "path" || rule->kind == "paths");
 }
 
 bool is_secret_option(std::string_view key) {

@@ -17,6 +17,8 @@ struct FileSystemRules {
   std::string_view options;  // the same of its options, in the notation of option_rules.cc
   // Made by a mount.<type> program only: the kernel's own type of that name wants a descriptor.
   bool by_helper = false;
+  // Its device is a server, or nothing at all: never a path of this host.
+  bool elsewhere = false;
 };
 
 // nullptr for a type that is not listed.
@@ -27,6 +29,9 @@ const FileSystemRules* find_rules(std::string_view type);
 // that doesn't speak of programs.
 Status check_option(std::string_view type, std::string_view key,
                     const std::optional<std::string>& value);
+
+// Whether the option's value is a path of the host, or several with ":" between.
+bool takes_paths(std::string_view type, std::string_view key);
 
 // A password or the like: never shown in an error.
 bool is_secret_option(std::string_view key);

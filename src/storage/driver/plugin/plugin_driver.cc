@@ -29,7 +29,7 @@ bool unsure(State state) { return state == State::kUnsure || state == State::kMo
 
 }  // namespace
 
-Status PluginDriver::check(const Volume&) {
+Status PluginDriver::check(const Volume&, const HostPathJudge&) {
   return client_.greet().map([](const std::vector<std::string>&) {});
 }
 
@@ -146,7 +146,7 @@ Result<std::string> PluginDriver::tell_mount(const Volume& volume, BorrowedFd di
 }
 
 Result<UniqueFd> PluginDriver::mount(const Volume& volume, BorrowedFd directory,
-                                     const HolderId& holder) {
+                                     const HolderId& holder, const HostPathJudge&) {
   auto ledger = MountLedger::read(directory);
   auto entry = ledger.entries.find(holder);
   if (entry != ledger.entries.end() && relied_on(volume, holder))

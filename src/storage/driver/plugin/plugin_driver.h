@@ -32,12 +32,12 @@ class PluginDriver : public VolumeDriver {
                const std::vector<std::string>& private_roots)
       : client_(std::move(name), surroundings), private_roots_(private_roots) {}
 
-  Status check(const Volume& volume) override;
+  Status check(const Volume& volume, const HostPathJudge& judge) override;
   Result<bool> has(const Volume& volume) override;
   Status create(const Volume& volume, BorrowedFd directory) override;
   Status remove(const Volume& volume, BorrowedFd directory) override;
-  Result<UniqueFd> mount(const Volume& volume, BorrowedFd directory,
-                         const HolderId& holder) override;
+  Result<UniqueFd> mount(const Volume& volume, BorrowedFd directory, const HolderId& holder,
+                         const HostPathJudge& judge) override;
   Status unmount(const Volume& volume, BorrowedFd directory, const HolderId& holder,
                  bool last) override;
   Status update(const Volume& from, const Volume& to, BorrowedFd directory, bool mounted) override;
