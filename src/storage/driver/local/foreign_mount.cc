@@ -113,6 +113,14 @@ bool wants_address(const std::string& type) {
   return type == "nfs" || type == "nfs4" || type == "cifs" || type == "smb3" || type == "ceph";
 }
 
+// An option of these that their program reads a file for, and the kernel does not know.
+std::optional<std::string_view> programs_option(const LocalMount& mount) {
+  for (std::string_view key : {"credentials", "cred", "secretfile", "conf"}) {
+    if (wants_address(mount.type) && has_option(mount, key)) return key;
+  }
+  return std::nullopt;
+}
+
 bool is_helpers_own(const LocalMount& mount) {
   const auto* rules = find_rules(mount.type);
   return mount.type.starts_with("fuse.") || (rules && rules->by_helper);
@@ -239,8 +247,13 @@ Result<UniqueFd> ForeignMounts::mount_by_kernel(const LocalMount& mount, const P
 Result<UniqueFd> ForeignMounts::mount_by_helper(const LocalMount& mount, const Place& place,
                                                 const std::string& program) {
   ASSIGN_OR_RETURN(auto words, helper_options(place.volume.options));
+  // A program opens files itself, unless it is one that wants a block device.
+  Device device{mount.device, std::nullopt};
+  if (mount.loop) {
+    ASSIGN_OR_RETURN(device, device_for(mount, place.judge));
+  }
   ProcessOptions options;
-  options.argv = {program, mount.device, place.target};
+  options.argv = {program, device.path, place.target};
   if (program.ends_with("/mount.fuse")) options.argv.insert(options.argv.end(), {"-t", mount.type});
   if (!words.empty()) options.argv.insert(options.argv.end(), {"-o", words});
   options.new_session = true;
@@ -273,6 +286,12 @@ Result<UniqueFd> ForeignMounts::mount_anew(const LocalMount& mount, const Place&
   if (is_helpers_own(mount)) {
     if (helper) return mount_by_helper(mount, place, *helper);
     return fail(Code::kInvalidArgument, "no program mounts file system type \"{}\" here",
+                mount.type);
+  }
+  if (auto key = programs_option(mount)) {
+    if (helper) return mount_by_helper(mount, place, *helper);
+    return fail(Code::kInvalidArgument,
+                "mount option \"{}\" needs the program mount.{}, which is not installed", *key,
                 mount.type);
   }
   if (wants_address(mount.type) && !has_option(mount, "addr") && !has_option(mount, "ip")) {
