@@ -118,10 +118,12 @@ class Recovery {
         changed.endpoints = attachment->endpoints;
         changed.ports = attachment->ports;
       });
-      remount_volumes(*container);
+      remount_volumes(*container, [](const MountPoint&) { return true; });
       impl_.begin_health_checks(container);
       return;
     }
+    // Its end, which is dealt with later, unmounts them; plugins hear of it by themselves.
+    remount_volumes(*container, [](const MountPoint& mount) { return mount.driver == "local"; });
     ExitRecord record;
     if (file_exists(directory)) {
       record = read_exit_record(directory);
@@ -132,11 +134,12 @@ class Recovery {
     ended_.emplace_back(container, record);
   }
 
-  // The volumes of a running container are mounted: told to Volumes again, so that the last one to
-  // leave unmounts.
-  void remount_volumes(const Container& container) {
+  // The volumes of a container that has run till now are mounted: told to Volumes again, so that
+  // the last one to leave unmounts.
+  template <typename Wanted>
+  void remount_volumes(const Container& container, Wanted wanted) {
     for (const auto& mount : container.view().mounts) {
-      if (mount.type != MountType::kVolume) continue;
+      if (mount.type != MountType::kVolume || !wanted(mount)) continue;
       auto mounted =
           impl_.parts.volumes.remount(VolumeName(mount.source), impl_.holder_of(container.id));
       if (!mounted) log::warn("container {}: {}", container.id, mounted.error().message);
