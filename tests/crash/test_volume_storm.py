@@ -7,7 +7,9 @@ content by tokens that containers wrote and whose writing was acknowledged. Afte
   as answers say;
 - a token that was acknowledged is in one volume, if none was removed;
 - names that one request alone had to do with are exactly as it was answered;
-- nothing is half there: directories, the API and the events agree.
+- nothing is half there: directories, the API and the events agree;
+- nothing is mounted any more, and nothing was written beneath a mount: some of the volumes are
+  directories elsewhere, bound by their options.
 
 HOLDFAST_STORM_SEED sets the seed, HOLDFAST_STORM_ROUNDS the number of rounds.
 """
@@ -17,6 +19,7 @@ import os
 import random
 import threading
 import time
+from pathlib import Path
 
 import host_state
 import pytest
@@ -53,6 +56,19 @@ class Request:
 def create(chance):
     name = chance.choice(NAMES)
     return Request("create", [name], lambda api: api.post("/volumes/create", {"Name": name}))
+
+
+def create_bound(chance):
+    """A volume that is a directory elsewhere, a new one each time, and mounted while it is used."""
+    name, token = chance.choice(NAMES), f"{chance.randrange(1 << 60):x}"
+
+    def act(api):
+        folder = Path(api.socket_path).parent / f"bound-{token}"
+        folder.mkdir()
+        options = {"type": "none", "o": "bind", "device": str(folder)}
+        return api.post("/volumes/create", {"Name": name, "DriverOpts": options})
+
+    return Request("create bound", [name], act)
 
 
 def remove(chance):
@@ -106,7 +122,7 @@ def run(chance):
     return request
 
 
-KINDS = [create, create, run, remove, rename, rename, update, prune]
+KINDS = [create, create_bound, create_bound, run, run, remove, rename, rename, update, prune]
 
 
 def disk(engine):
@@ -116,7 +132,9 @@ def disk(engine):
         record = json.loads((folder / "volume.json").read_text())
         assert record["name"] == folder.name, record
         assert record["id"] not in found, f"{record['id']} twice"
-        tokens = folder / "_data/tokens"
+        elsewhere = record.get("options", {}).get("device")
+        assert not elsewhere or not os.listdir(folder / "_data"), f"{folder.name}: written beneath its mount"
+        tokens = Path(elsewhere or folder / "_data") / "tokens"
         found[record["id"]] = (folder.name, set(tokens.read_text().split()) if tokens.exists() else set())
     return found
 
@@ -184,6 +202,8 @@ def check_alone(before, after, requests):
                 name for name, identity in zip(request.names, old) if identity
             ), request
             assert not any(new), request
+        elif request.kind == "create bound":
+            assert request.done == (old[0] is None) and new[0] is not None and old[0] in (None, new[0]), request
         elif request.kind == "update":
             assert request.done == (old[0] is not None) and new == old, request
         else:
@@ -222,6 +242,7 @@ def test_storm(registry):
                 check_whole(before, after, requests)
                 check_alone(before, after, requests)
                 check_agreement(engine, before, after, since)
+                until(lambda: engine.mounts() == host.mounts, lambda: f"unmounted: {engine.mounts()}", 5)
             except AssertionError as wrong:
                 raise AssertionError(f"seed {SEED}, round {number}: {wrong}\n{requests}") from wrong
             for request in requests:
@@ -239,7 +260,7 @@ def test_storm(registry):
         host_state.assert_no_leaks(engine, host)
         print(sorted(counts.items()))
         # Otherwise too little was tried.
-        for kind in ("create", "run", "rm", "prune", "rename", "update"):
+        for kind in ("create", "create bound", "run", "rm", "prune", "rename", "update"):
             assert counts.get((kind, True), 0) >= ROUNDS // 20, counts
     finally:
         if not engine.alive():
