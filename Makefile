@@ -49,7 +49,7 @@ clients:
 	@$(SUDO) $(PYTEST) $(TESTS)
 
 bench: build
-	@$(SUDO) tests/images/build.sh busybox manyfiles
+	@$(SUDO) tests/images/build.sh busybox debian manyfiles
 	@$(SUDO) /usr/bin/python3 -B bench/versus/run.py
 
 tidy:

@@ -1,4 +1,5 @@
-"""holdfastd beside dockerd: one run, the same client and images, turn by turn.
+"""holdfastd beside dockerd: one run, the same client and images, turn by turn. And its volumes beside
+directories of the host.
 
 run.py [--quick] [--json FILE] [NAME...]   measures all, or those whose names begin so
 
@@ -19,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/lib"))
 
+import host_measures  # noqa: E402
 import namespace  # noqa: E402
 import volume_measures  # noqa: E402
 from client import Client  # noqa: E402
@@ -31,18 +33,20 @@ KINDS = ("dockerd", "holdfastd")
 
 @dataclass
 class Measure:
-    """One row: what is measured, in which unit, and what holdfastd has to reach."""
+    """One row: what is measured, in which unit, beside what, and what holdfastd has to reach."""
 
     name: str
     title: str
     unit: str
-    ratio: float = None  # at most this share of dockerd's
-    limit: float = None  # at most this, whatever dockerd's
+    ratio: float = None  # at most this share of the other's
+    limit: float = None  # at most this, whatever the other's
+    base: str = "dockerd"  # the other
+    image: str = "busybox"  # that it needs
     values: dict = field(default_factory=dict)
 
     @property
     def share(self):
-        return self.values["holdfastd"] / self.values["dockerd"]
+        return self.values.get("ratio") or self.values["holdfastd"] / self.values[self.base]
 
     @property
     def met(self):
@@ -52,9 +56,17 @@ class Measure:
         )
 
     @property
+    def verdict(self):
+        if self.ratio is None and self.limit is None:
+            return ""
+        return "met" if self.met else "NOT MET"
+
+    @property
     def target(self):
         if self.ratio is not None:
             return f"ratio <= {self.ratio:.2f}"
+        if self.limit is None:
+            return "-"
         return f"<= {self.limit:g} {self.unit}".strip()
 
     def number(self, kind):
@@ -207,14 +219,27 @@ def threads_of_idle_streams(pair):
     return pair.alternate(3, action)
 
 
+FIO_KINDS = {
+    "random": ["--rw=randrw", "--bs=4k"],
+    "write": ["--rw=write", "--bs=1m"],
+    "read": ["--rw=read", "--bs=1m"],
+}
+
+
+def fio_row(group, title, name, base, ratio=None):
+    kind, block = (word.partition("=")[2] for word in FIO_KINDS[name])
+    return Measure(f"{group}-{name}", f"{title}, {kind} {block}, an operation", "us", ratio=ratio, base=base,
+                   image="debian")
+
+
 MEASURES = [
     (Measure("memory", "resident memory, no container", "MB", limit=20), memory),
     (Measure("run-volume", "run --rm --network none -v data:/data busybox true", "ms", ratio=0.25),
      run_with_volume),
     (Measure("run-bridge", "run --rm -v data:/data busybox true (default bridge)", "ms", ratio=0.25),
      run_on_bridge),
-    (Measure("first-use", "first use of a volume, 50,000 files from the image", "ms", ratio=0.25),
-     first_use),
+    (Measure("first-use", "first use of a volume, 50,000 files from the image", "ms", ratio=0.25,
+             image="manyfiles"), first_use),
     (Measure("ready-1000", "start to first answer with 1,000 volumes", "ms", limit=50),
      ready_with_volumes),
     (Measure("volume-create", "volume create, durable, one client", "ms", ratio=1 / 3),
@@ -227,6 +252,14 @@ MEASURES = [
      volume_measures.prune_many(milliseconds)),
     (Measure("ready-16000", "start to first answer with 16,000 volumes", "ms", limit=300),
      volume_measures.ready_with(16_000, ready_after)),
+    (Measure("fill", "first use, 50,000 files, durable; beside cp -a and a sync", "ms", ratio=0.5, base="cp -a",
+             image="manyfiles"), host_measures.fill_beside_cp(milliseconds)),
+    *((fio_row("io", "fio in a volume", name, "the host", 1 / 0.97), host_measures.input_output(how))
+      for name, how in FIO_KINDS.items()),
+    (Measure("io-pgbench", "pgbench in a volume, a transaction", "ms", ratio=1 / 0.97, base="the host",
+             image="debian"), host_measures.databases),
+    *((fio_row("sized", "fio in a volume with a size", name, "plain volume"), host_measures.sized_beside_plain(how))
+      for name, how in FIO_KINDS.items()),
     (Measure("after-kill", "kill -9 to answering with 50 containers taken over", "ms", limit=500),
      after_kill),
     (Measure("idle-streams", "threads added by 1,000 idle events and logs -f", "", limit=10),
@@ -234,11 +267,11 @@ MEASURES = [
 ]
 
 
-def fetch_images(pair):
+def fetch_images(pair, images):
     registry = Registry()
     try:
         for engine in pair.engines.values():
-            Images(engine, registry).have("busybox", "manyfiles")
+            Images(engine, registry).have("busybox", *sorted(images))
     finally:
         registry.close()
 
@@ -252,29 +285,25 @@ def versions(pair):
 
 
 def table(measures):
-    head = ("", "dockerd", "holdfastd", "ratio", "target", "")
+    head = ("", "beside", "", "holdfastd", "ratio", "target", "")
     rows = [
-        (m.title, m.number("dockerd"), m.number("holdfastd"),
-         f"{m.share:.3f}" if m.values["dockerd"] else "-", m.target, "met" if m.met else "NOT MET")
+        (m.title, m.base, m.number(m.base), m.number("holdfastd"),
+         f"{m.share:.3f}" if m.values[m.base] else "-", m.target, m.verdict)
         for m in measures
     ]
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     for row in [head, *rows]:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:4], widths[1:4])]
-        cells += [row[4].ljust(widths[4]), row[5]]
+        cells = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2])]
+        cells += [cell.rjust(width) for cell, width in zip(row[2:5], widths[2:5])]
+        cells += [row[5].ljust(widths[5]), row[6]]
         print("  ".join(cells).rstrip())
 
 
 def measure(pair, chosen):
-    done = []
-    for row, action in MEASURES:
-        if chosen and not row.name.startswith(tuple(chosen)):
-            continue
+    for row, action in chosen:
         print(f"measuring: {row.title}", file=sys.stderr)
         row.values = action(pair)
-        done.append(row)
-    return done
+    return [row for row, _ in chosen]
 
 
 def main():
@@ -283,6 +312,8 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="write the numbers there too")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
+    prefixes = tuple(options.names) or ("",)
+    chosen = [(row, action) for row, action in MEASURES if row.name.startswith(prefixes)]
     namespace.enter()
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, max(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
     with tempfile.TemporaryDirectory() as home:
@@ -292,8 +323,8 @@ def main():
             for engine in pair.engines.values():
                 engine.start()
             versions(pair)
-            fetch_images(pair)
-            done = measure(pair, options.names)
+            fetch_images(pair, {row.image for row, _ in chosen})
+            done = measure(pair, chosen)
             table(done)
         finally:
             for engine in pair.engines.values():
