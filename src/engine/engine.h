@@ -112,6 +112,7 @@ struct MigrateRequest {
   std::string how = "copy";        // or "reflink", "move"
   bool live = false;               // whether or not they are in use
   std::vector<std::string> names;  // empty: all that can be taken over
+  Requester requester;
 };
 
 // What HEAD and GET of /containers/{id}/archive tell in X-Docker-Container-Path-Stat.
@@ -226,7 +227,8 @@ class Engine {
   // What `engine` ("docker", "podman") keeps under `root`, which may be empty for the usual one:
   // {"Engine", "Root", "Running": who keeps it in use or null, "Volumes"}. Changes nothing.
   Result<json::Object> list_foreign_volumes(const std::string& engine, const std::string& root,
-                                            std::chrono::milliseconds size_budget) const;
+                                            std::chrono::milliseconds size_budget,
+                                            const Requester& requester) const;
   // Takes volumes over. Progress comes as Docker's JSON messages, the last of which tells what
   // became of each: {"aux": {"TakenOver", "Skipped", "Failed"}}. An error ends all of it; what was
   // taken over until then stays, and the one that was at work is undone.

@@ -19,9 +19,14 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kProgressInterval(100);
 
-Result<ForeignRoot> open_root(const std::string& engine, const std::string& root) {
+// Taking files over is no way around the list of what may be mounted.
+Result<ForeignRoot> open_root(const BindPolicy& policy, const std::string& engine,
+                              const std::string& path, const Requester& requester) {
   ASSIGN_OR_RETURN(auto kind, parse_foreign_engine(engine));
-  return ForeignRoot::open(kind, root.empty() ? usual_root(kind) : root);
+  std::string asked = path.empty() ? usual_root(kind) : path;
+  ASSIGN_OR_RETURN(auto root, ForeignRoot::open(kind, asked));
+  RETURN_IF_ERROR(policy.judge(root.directory(), asked, requester));
+  return root;
 }
 
 // A limit of size is set later: what a volume is limited by is made for a volume that is there.
@@ -246,9 +251,9 @@ class Migration {
 }  // namespace
 
 Result<json::Object> Engine::list_foreign_volumes(const std::string& engine,
-                                                  const std::string& path,
-                                                  milliseconds size_budget) const {
-  ASSIGN_OR_RETURN(auto root, open_root(engine, path));
+                                                  const std::string& path, milliseconds size_budget,
+                                                  const Requester& requester) const {
+  ASSIGN_OR_RETURN(auto root, open_root(impl_->options.bind_policy, engine, path, requester));
   ASSIGN_OR_RETURN(auto volumes, root.volumes());
   root.measure(volumes, size_budget);
   auto stopped = root.keep_stopped();
@@ -264,7 +269,8 @@ Result<json::Object> Engine::list_foreign_volumes(const std::string& engine,
 Status Engine::migrate(const MigrateRequest& request, const image::Progress& progress,
                        const Cancellation& cancellation) {
   ASSIGN_OR_RETURN(auto by, parse_how(request));
-  ASSIGN_OR_RETURN(auto root, open_root(request.engine, request.root));
+  ASSIGN_OR_RETURN(auto root, open_root(impl_->options.bind_policy, request.engine, request.root,
+                                        request.requester));
   if (!request.live) RETURN_IF_ERROR(root.keep_stopped());
   return Migration(*impl_, request, by, std::move(root), progress, cancellation).run();
 }

@@ -412,6 +412,29 @@ def test_takes_over_from_podman(engine, holdfast, podman):
     assert (podman.root / "libpod/bolt_state.db").read_bytes() == database
 
 
+def test_where_binds_are_limited_other_files_are_not_taken_over(registry, podman, tmp_path):
+    podman("volume", "create", "data")
+    (podman.root / "volumes/data/_data/file").write_text("mine")
+    (tmp_path / "daemon.json").write_text(json.dumps({"allowed-bind-roots": [str(tmp_path)]}))
+    (tmp_path / "link").symlink_to(podman.root)
+    engine = Engine(**{"config-file": tmp_path / "daemon.json"})
+    try:
+        engine.start()
+        holdfast = Client("holdfast", engine, tmp_path / "home")
+        for root in (podman.root, tmp_path / "link"):
+            for words in (["--list"], ["--yes"]):
+                holdfast.fails("migrate", "podman", "--root", root, *words,
+                               says="is outside of the directories that may be mounted")
+        assert volume_of(engine, "data") is None
+        engine.stop()
+        (tmp_path / "daemon.json").write_text(json.dumps({"allowed-bind-roots": [str(podman.root.parent)]}))
+        engine.start()
+        holdfast("migrate", "podman", "--root", tmp_path / "link", "--yes")
+        assert (files_of(engine, "data") / "file").read_text() == "mine"
+    finally:
+        engine.close()
+
+
 def test_volumes_that_others_have_mounted_are_in_use(engine, holdfast, podman, tmp_path):
     podman("volume", "create", "data")
     target = tmp_path / "target"

@@ -11,8 +11,9 @@ constexpr std::chrono::milliseconds kUsualWait(2'000);
 
 Result<Reply> list(const Engine& engine, const Request& request) {
   ASSIGN_OR_RETURN(auto wait, wait_of(request, kUsualWait));
-  ASSIGN_OR_RETURN(auto volumes, engine.list_foreign_volumes(request.param("engine"),
-                                                             request.query.get("root"), wait));
+  ASSIGN_OR_RETURN(auto volumes,
+                   engine.list_foreign_volumes(request.param("engine"), request.query.get("root"),
+                                               wait, request.peer.uid));
   return Reply::json(volumes);
 }
 
@@ -20,6 +21,7 @@ Status migrate(Engine& engine, const Request& request, LateStream& stream) {
   ASSIGN_OR_RETURN(auto body, optional_json_body(request));
   MigrateRequest wanted;
   wanted.engine = request.param("engine");
+  wanted.requester = request.peer.uid;
   ASSIGN_OR_RETURN(wanted.root, json::get_string(body, "Root"));
   ASSIGN_OR_RETURN(wanted.how, json::get_string(body, "How", "copy"));
   ASSIGN_OR_RETURN(wanted.live, json::get_bool(body, "Live"));

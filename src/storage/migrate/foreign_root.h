@@ -47,6 +47,7 @@ class ForeignRoot {
   static Result<ForeignRoot> open(ForeignEngine engine, const std::string& path);
 
   const std::string& path() const { return path_; }
+  BorrowedFd directory() const { return root_; }
 
   // Keeps the engine's daemon from starting until this object ends. kConflict while it runs. Podman
   // has none: what a container uses is told by ForeignVolume::user alone.
