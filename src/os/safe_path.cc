@@ -108,13 +108,22 @@ Result<std::optional<UniqueFd>> open_last(Walk& walk, const std::string& name,
     if (!fd) return failed(errno, path);
     return fd;
   }
-  UniqueFd link(::openat(walk.here().get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  UniqueFd found(::openat(walk.here().get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  int number = errno;
   struct stat status = {};
-  bool is_link = link && ::fstat(link.get(), &status) == 0 && S_ISLNK(status.st_mode);
+  if (found && ::fstat(found.get(), &status) != 0) return failed(errno, path);
+  bool is_link = S_ISLNK(status.st_mode);
   bool exclusive = (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0;
   if (is_link && !exclusive && (flags & O_NOFOLLOW) == 0) {
-    RETURN_IF_ERROR(follow(walk, link, path));
+    RETURN_IF_ERROR(follow(walk, found, path));
     return std::nullopt;
+  }
+  // Opened once: a symlink that takes its place now would be opened itself by O_PATH, and followed
+  // by whoever uses that.
+  if ((flags & O_PATH) != 0) {
+    if (!found) return failed(number, path);
+    if ((flags & O_DIRECTORY) != 0 && !S_ISDIR(status.st_mode)) return failed(ENOTDIR, path);
+    return found;
   }
   UniqueFd fd(::openat(walk.here().get(), name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode));
   // A symlink that took the place of a file since: look again.

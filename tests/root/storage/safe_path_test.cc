@@ -55,6 +55,22 @@ TEST_P(ROOT_ExchangeRace, NeverLeadsOutside) {
   }
 }
 
+// By O_PATH even a symlink can be opened, and is followed by what is done with it.
+TEST_P(ROOT_ExchangeRace, WhatIsFoundIsNoSymlink) {
+  auto root = *open_file(directory_ / "root", O_PATH | O_DIRECTORY);
+  int inside = 0;
+  for (int i = 0; i < 20000 || inside == 0; ++i) {
+    ASSERT_LT(i, 2000000) << "the race never showed the directory";
+    auto found = GetParam()(root, "real", i % 2 ? Confine::kInRoot : Confine::kBeneath,
+                            O_PATH | (i % 4 < 2 ? O_DIRECTORY : 0), 0);
+    if (!found) continue;
+    struct stat status = {};
+    ASSERT_EQ(::fstat(found->get(), &status), 0);
+    ASSERT_TRUE(S_ISDIR(status.st_mode));
+    ++inside;
+  }
+}
+
 TEST_P(ROOT_ExchangeRace, DirectoriesAreMadeInsideOnly) {
   auto root = *open_file(directory_ / "root", O_PATH | O_DIRECTORY);
   for (int i = 0; i < 5000; ++i)
