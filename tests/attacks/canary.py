@@ -39,8 +39,11 @@ class Canary:
     def look(self):
         found = {}
         for path in [self.directory, *sorted(self.directory.rglob("*"))]:
-            status = path.lstat()
-            content = hashlib.sha256(path.read_bytes()).hexdigest() if stat.S_ISREG(status.st_mode) else ""
+            try:
+                status = path.lstat()
+                content = hashlib.sha256(path.read_bytes()).hexdigest() if stat.S_ISREG(status.st_mode) else ""
+            except FileNotFoundError:  # taken away this moment
+                continue
             found[str(path)] = (oct(status.st_mode), status.st_uid, status.st_gid, status.st_nlink,
                                 status.st_mtime_ns, content)
         return found

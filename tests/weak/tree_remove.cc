@@ -13,6 +13,10 @@
 namespace holdfast {
 namespace {
 
+// Symlinks lead in circles, too.
+constexpr int kDeepest = 8;
+thread_local int depth = 0;
+
 bool leads_to_directory(BorrowedFd parent, const std::string& name) {
   struct stat above = {}, status = {};
   return ::fstat(parent.get(), &above) == 0 &&
@@ -33,16 +37,21 @@ std::vector<std::string> names_in(int directory) {
 }  // namespace
 
 Status remove_contents(BorrowedFd directory, const std::atomic<bool>* cancelled) {
-  for (const auto& name : names_in(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY)))
+  for (const auto& name : names_in(::openat(directory.get(), ".", O_RDONLY | O_DIRECTORY))) {
+    if (cancelled && *cancelled) return fail(Code::kCancelled, "removal cancelled");
     RETURN_IF_ERROR(remove_tree(directory, name, cancelled));
+  }
   return {};
 }
 
 Status remove_tree(BorrowedFd directory, const std::string& name,
                    const std::atomic<bool>* cancelled) {
-  if (leads_to_directory(directory, name)) {
+  if (depth < kDeepest && leads_to_directory(directory, name)) {
     UniqueFd inner(::openat(directory.get(), name.c_str(), O_RDONLY | O_DIRECTORY));
-    if (inner) RETURN_IF_ERROR(remove_contents(inner, cancelled));
+    ++depth;
+    auto emptied = inner ? remove_contents(inner, cancelled) : Status{};
+    --depth;
+    RETURN_IF_ERROR(std::move(emptied));
   }
   if (::unlinkat(directory.get(), name.c_str(), 0) != 0)
     ::unlinkat(directory.get(), name.c_str(), AT_REMOVEDIR);
