@@ -642,7 +642,8 @@ def test_daemon_restart_with_the_plugin_down(docker, plugin, engine):
     engine.kill()
     took, _ = timed(engine.start)
     assert took < 5
-    assert docker("ps", "-q").lines and docker("exec", "user", "cat", "/d/f").out
+    assert docker("ps", "-q").lines
+    until(lambda: docker("exec", "user", "cat", "/d/f", code=None).out, "the container goes on writing")
     assert names(docker) == ["data"]
     volume = inspect(docker, "data")
     assert volume["Driver"] == "sample" and "refused" in volume["Status"]["Error"].lower()

@@ -31,19 +31,30 @@ def find_in_stream(stream, token):
     return False
 
 
+def device_of(path):
+    """The file system that it is on; None if it is gone."""
+    try:
+        return path.lstat().st_dev
+    except FileNotFoundError:
+        return None
+
+
 def files_with(token, *roots):
     """The regular files below `roots` that hold the token, on the file systems of the roots."""
     found = []
     for root in roots:
         device = os.stat(root).st_dev
         for folder, folders, names in os.walk(root):
-            folders[:] = [name for name in folders if os.lstat(f"{folder}/{name}").st_dev == device]
+            folders[:] = [name for name in folders if device_of(Path(folder, name)) == device]
             for path in (Path(folder) / name for name in names):
                 if path.is_symlink() or not path.is_file():
                     continue
-                with open(path, "rb") as file:
-                    if find_in_stream(file, token):
-                        found.append(str(path))
+                try:
+                    with open(path, "rb") as file:
+                        if find_in_stream(file, token):
+                            found.append(str(path))
+                except FileNotFoundError:  # gone since
+                    pass
     return found
 
 
