@@ -47,7 +47,8 @@ def files_with(token, *roots):
         for folder, folders, names in os.walk(root):
             folders[:] = [name for name in folders if device_of(Path(folder, name)) == device]
             for path in (Path(folder) / name for name in names):
-                if path.is_symlink() or not path.is_file():
+                # A network namespace is a file, too, on a file system of its own, that can't be read.
+                if path.is_symlink() or not path.is_file() or device_of(path) != device:
                     continue
                 try:
                     with open(path, "rb") as file:
