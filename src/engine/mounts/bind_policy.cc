@@ -60,10 +60,6 @@ bool is_missing(const Error& error) {
   return error.sys_errno == ENOENT || error.sys_errno == ENOTDIR;
 }
 
-}  // namespace
-
-namespace {
-
 // A root with the variables of an account in it.
 struct Expanded {
   std::string path;

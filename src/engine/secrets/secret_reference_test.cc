@@ -1,9 +1,8 @@
 #include "engine/secrets/secret_reference.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
+#include "storage/temporary_directory.h"
 
 namespace holdfast {
 namespace {
@@ -11,9 +10,6 @@ namespace {
 class SecretReferenceTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/holdfast-reference-test-XXXXXX";
-    ASSERT_NE(::mkdtemp(name), nullptr);
-    directory_ = name;
     store_ = *Store::open(directory_ + "/state.db");
     secrets_ = *Secrets::open(directory_ + "/key", *store_);
     id_ = (*secrets_->create("db", {}, "x"))->id.str();
@@ -22,7 +18,6 @@ class SecretReferenceTest : public ::testing::Test {
   void TearDown() override {
     secrets_.reset();
     store_.reset();
-    std::filesystem::remove_all(directory_);
   }
 
   Result<std::vector<SecretReference>> parse(const std::string& text) {
@@ -44,7 +39,8 @@ class SecretReferenceTest : public ::testing::Test {
     return status ? "" : status.error().message;
   }
 
-  std::string directory_;
+  TemporaryDirectory temporary_;
+  const std::string directory_ = temporary_.path();
   std::string id_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Secrets> secrets_;

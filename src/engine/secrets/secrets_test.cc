@@ -1,7 +1,6 @@
 #include "engine/secrets/secrets.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include "base/base64.h"
 #include "base/file.h"
 #include "engine/secrets/key_file.h"
+#include "storage/temporary_directory.h"
 
 namespace holdfast {
 namespace {
@@ -21,16 +21,12 @@ constexpr std::string_view kContent = "the content of the secret";
 class SecretsTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/holdfast-secrets-test-XXXXXX";
-    ASSERT_NE(::mkdtemp(name), nullptr);
-    directory_ = name;
     key_path_ = directory_ + "/etc/keys/secrets.key";
     open();
   }
   void TearDown() override {
     secrets_.reset();
     store_.reset();
-    std::filesystem::remove_all(directory_);
   }
 
   // As a restart of the daemon does it.
@@ -61,7 +57,8 @@ class SecretsTest : public ::testing::Test {
     return made ? "" : made.error().message;
   }
 
-  std::string directory_;
+  TemporaryDirectory temporary_;
+  const std::string directory_ = temporary_.path();
   std::string key_path_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Secrets> secrets_;
