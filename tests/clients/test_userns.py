@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+import postgres
 from client import Client
 from engine import KIND, Engine
 from images import Images
@@ -130,16 +131,14 @@ def test_commit_and_export_have_the_containers_ids(holdfast, api):
 def test_a_database_in_a_namespace_of_its_own(holdfast):
     flags = ("-v", "pgdata:/var/lib/postgresql/data", "-e", "POSTGRES_PASSWORD=secret", "--userns", "auto")
     holdfast("run", "-d", "--name", "db", *flags, "postgres")
-    query = ("exec", "db", "sh", "-c",
-             "until pg_isready -q; do sleep 0.1; done; psql -U postgres -tAc 'create table t as select 42'")
-    assert holdfast(*query).out == "SELECT 1\n"
+    postgres.wait_ready(holdfast, "db")
+    assert postgres.query(holdfast, "db", "create table t as select 42") == ["SELECT 1"]
     holdfast("stop", "db")
     holdfast("rm", "db")
     # The same files serve a container without one.
     holdfast("run", "-d", "--name", "db", *flags[:4], "postgres")
-    read = ("exec", "db", "sh", "-c",
-            "until pg_isready -q; do sleep 0.1; done; psql -U postgres -tAc 'table t'")
-    assert holdfast(*read).out == "42\n"
+    postgres.wait_ready(holdfast, "db")
+    assert postgres.query(holdfast, "db", "table t") == ["42"]
 
 
 @pytest.mark.parametrize(
