@@ -1,6 +1,9 @@
 #include "state/store.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <condition_variable>
@@ -8,10 +11,15 @@
 #include <map>
 #include <mutex>
 
+#include "base/file.h"
+
 namespace holdfast {
 namespace {
 
 constexpr int kSchemaVersion = 2;  // 2: intents
+
+// Pages that were written when SQLite copies them from its log to the file.
+constexpr std::size_t kLogFrames = 256;
 
 constexpr std::array kTables = {
     std::pair{RecordKind::kVolume, "volumes"},
@@ -91,6 +99,7 @@ struct Store::Impl {
 
   Status execute(const std::string& sql);
   Result<int> user_version();
+  Status allocate_log();
   Status prepare_schema();
   Status apply(const Batch& batch);
   Status apply_change(const Batch::Change& change);
@@ -141,10 +150,30 @@ Result<int> Store::Impl::user_version() {
   return version;
 }
 
+// A sync of blocks that are written over costs a fraction of one that makes the file longer, which
+// has to wait for the file system's journal. So the log is made as long as it gets before SQLite
+// begins it anew. Zeros behind its frames end it, as what an earlier round left there does.
+Status Store::Impl::allocate_log() {
+  constexpr std::size_t kLength = 32 + kLogFrames * (24 + 4096);
+  ASSIGN_OR_RETURN(auto log, open_file(path + "-wal", O_WRONLY | O_CREAT | O_APPEND, 0600));
+  struct stat status = {};
+  if (::fstat(log.get(), &status) != 0) return fail_errno("stat \"{}-wal\"", path);
+  auto length = static_cast<std::size_t>(status.st_size);
+  if (length >= kLength) return {};
+  // A full disk makes commits slower, or fails them when they come.
+  if (auto written = write_all(log, std::string(kLength - length, '\0')); !written)
+    return written.error().code == Code::kResourceExhausted ? Status{} : written;
+  if (::fsync(log.get()) != 0) return fail_errno("sync \"{}-wal\"", path);
+  return {};
+}
+
 Status Store::Impl::prepare_schema() {
   RETURN_IF_ERROR(
-      execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000; "
-              "PRAGMA cache_size=-512; PRAGMA foreign_keys=ON"));
+      execute(fmt::format("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+                          "PRAGMA wal_autocheckpoint={}; PRAGMA busy_timeout=5000; "
+                          "PRAGMA cache_size=-512; PRAGMA foreign_keys=ON",
+                          kLogFrames)));
+  RETURN_IF_ERROR(allocate_log());
   ASSIGN_OR_RETURN(int version, user_version());
   if (version > kSchemaVersion) {
     return fail(Code::kFailedPrecondition,

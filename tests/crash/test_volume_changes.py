@@ -18,6 +18,7 @@ import pytest
 from crash_points import killed_before
 from engine import KIND, Engine
 from images import Images
+from waiting import until
 
 pytestmark = [
     pytest.mark.skipif(KIND == "dockerd", reason="dockerd renames no volumes"),
@@ -111,6 +112,8 @@ def set_up(engine):
     body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"Binds": ["data:/d"], "NetworkMode": "none"}}
     assert api.post("/containers/create", body, name="holder").status == 201
     (Path(api.volumes()["data"]["Mountpoint"]) / "file").write_text("kept")
+    sidecars = [engine.data_root / "volumes" / name / "volume.json" for name in ("data", "ram")]
+    until(lambda: all(path.exists() for path in sidecars), "the volumes have their sidecars")
 
 
 @pytest.mark.timeout(600)

@@ -128,7 +128,9 @@ KINDS = [create, create_bound, create_bound, run, run, remove, rename, rename, u
 def disk(engine):
     """{volume's id: (name, tokens in it)}, by what the disk has."""
     found = {}
-    for folder in (engine.data_root / "volumes").iterdir():
+    folders = list((engine.data_root / "volumes").iterdir())
+    until(lambda: all((folder / "volume.json").exists() for folder in folders), "all have sidecars")
+    for folder in folders:
         record = json.loads((folder / "volume.json").read_text())
         assert record["name"] == folder.name, record
         assert record["id"] not in found, f"{record['id']} twice"

@@ -39,9 +39,16 @@ class VolumeDriver {
     return false;
   }
 
-  // Makes what the volume needs. `directory` is its own, still in staging; a failure or crash
-  // throws it away.
+  // Makes what the volume needs. `directory` is its own, which nobody knows of yet; a failure or
+  // crash throws it away.
   virtual Status create(const Volume& volume, BorrowedFd directory) = 0;
+
+  // Whether create() makes it from the record alone, quickly, and with nothing in it: should a
+  // power cut take it before anybody used it, create() is called again, on whatever is left.
+  virtual bool remakes(const Volume& volume) const {
+    static_cast<void>(volume);
+    return false;
+  }
 
   // Gives back what the volume has outside `directory`, its own, which is about to go to the trash.
   // Repeatable.

@@ -44,6 +44,14 @@ class ChangeTest : public testing::Test {
     EXPECT_TRUE(created) << created.error().message;
     return created ? created->volume : nullptr;
   }
+  // Once used it has its sidecar, which what interrupts a change finds there.
+  VolumePtr make_used(const std::string& name, Strings labels = {}) {
+    auto volume = make(name, {}, std::move(labels));
+    EXPECT_TRUE(volumes_->mount(VolumeName(name), HolderId("user")));
+    EXPECT_TRUE(volumes_->unmount(VolumeName(name), HolderId("user")));
+    volumes_->release(VolumeName(name), HolderId("user"));
+    return volume;
+  }
   std::vector<std::string> names() {
     std::vector<std::string> names;
     for (const auto& volume : volumes_->list()) names.push_back(volume->name.str());
@@ -277,7 +285,7 @@ TEST_F(ChangeTest, OfManyRenamesToOneNameOneSucceeds) {
 class InterruptedRename : public ChangeTest {
  protected:
   void SetUp() override {
-    volume_ = *make("data", {}, {{"com.docker.volume.anonymous", ""}, {"a", "1"}});
+    volume_ = *make_used("data", {{"com.docker.volume.anonymous", ""}, {"a", "1"}});
     std::ofstream(volume_.mountpoint + "/file") << "x";
     renamed_ = volume_;
     renamed_.name = kOther;

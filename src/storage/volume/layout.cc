@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "base/file.h"
 
@@ -20,10 +23,23 @@ Result<UniqueFd> make_and_open(const std::string& path) {
   return open_file(path, O_RDONLY | O_DIRECTORY);
 }
 
+// The magic number is ext2's, too, and an ext4 may have been made without a journal. The kernel
+// names the thread that writes it, or "<none>".
+bool has_ext4_journal(BorrowedFd fd) {
+  struct stat status = {};
+  if (::fstat(fd.get(), &status) != 0) return false;
+  auto link = fmt::format("/sys/dev/block/{}:{}", major(status.st_dev), minor(status.st_dev));
+  std::error_code none;
+  auto device = std::filesystem::read_symlink(link, none).filename().string();
+  auto thread = read_file(fmt::format("/sys/fs/ext4/{}/journal_task", device));
+  return thread && !thread->starts_with("<");
+}
+
 bool has_ordered_journal(BorrowedFd fd) {
   struct statfs status = {};
   if (::fstatfs(fd.get(), &status) != 0) return false;
-  return status.f_type == EXT4_SUPER_MAGIC || status.f_type == XFS_SUPER_MAGIC;
+  if (status.f_type == XFS_SUPER_MAGIC) return true;
+  return status.f_type == EXT4_SUPER_MAGIC && has_ext4_journal(fd);
 }
 
 }  // namespace

@@ -10,8 +10,9 @@ namespace holdfast {
 
 // Where volumes lie under the data root; only this header spells the names.
 //
-//   volumes/<name>/            the volume: there if and only if this directory is
-//     volume.json              its record (the sidecar)
+//   volumes/<name>/            the volume: there if and only if this directory is, or its row is
+//                              marked fresh (creation.cc)
+//     volume.json              its record (the sidecar); a fresh one may have none yet
 //     plugin.json              whom its plugin has been told to mount it for (MountLedger)
 //     _data/                   its files, or the mount point for them; of a volume with a size
 //     limit
@@ -52,7 +53,7 @@ struct VolumeDirectories {
   UniqueFd staging;
   UniqueFd trash;
   // Whether syncing one file makes every earlier change of names durable too, as file systems with
-  // one ordered journal do (ext4, XFS). Elsewhere each directory is synced.
+  // one ordered journal do (XFS, and ext4 unless it has none). Elsewhere each directory is synced.
   bool ordered_journal = false;
 
   static Result<VolumeDirectories> open(const std::string& data_root);

@@ -17,7 +17,8 @@ Error explained(const Volume& volume, Error error) {
 
 }  // namespace
 
-// The volume's slot is held. A crash may forget a use of the last seconds: it is not worth a sync.
+// The volume's slot is held, and it is firm. A crash may forget a use of the last seconds: it is
+// not worth a sync.
 void Volumes::Impl::note_use(const VolumeName& name) {
   std::string row;
   {
@@ -47,6 +48,7 @@ Result<MountedVolume> Volumes::mount(const VolumeName& name, const HolderId& hol
   std::string mountpoint = volume->mountpoint;
   auto mounted =
       impl_->drivers.find(volume->driver).and_then([&](VolumeDriver* driver) -> Result<UniqueFd> {
+        RETURN_IF_ERROR(impl_->firm_up(*volume));
         ASSIGN_OR_RETURN(auto directory, impl_->directories.open_volume(name));
         ASSIGN_OR_RETURN(auto root, driver->mount(*volume, directory, holder, judge));
         if (!unfinished.empty()) RETURN_IF_ERROR(impl_->finish_fill(root, unfinished));
@@ -79,6 +81,7 @@ Status Volumes::remount(const VolumeName& name, const HolderId& holder) {
     volume = found->second.volume;
     found->second.mounters.insert(holder);
   }
+  RETURN_IF_ERROR(impl_->firm_up(*volume));
   ASSIGN_OR_RETURN(auto* driver, impl_->drivers.find(volume->driver));
   ASSIGN_OR_RETURN(auto directory, impl_->directories.open_volume(name));
   auto status = driver->remount(*volume, directory, holder);

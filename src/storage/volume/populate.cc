@@ -43,6 +43,7 @@ Result<bool> has_attributes_of(BorrowedFd source, BorrowedFd target) {
 Result<Volumes::Filled> Volumes::Impl::fill(const Volume& volume, BorrowedFd source,
                                             bool may_replace, const std::string& unfinished,
                                             const HostPathJudge& judge) {
+  RETURN_IF_ERROR(firm_up(volume));
   ASSIGN_OR_RETURN(auto* by, drivers.find(volume.driver));
   ASSIGN_OR_RETURN(auto directory, directories.open_volume(volume.name));
   HolderId filler("fill-" + random_hex(16));

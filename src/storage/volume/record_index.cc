@@ -1,5 +1,7 @@
 #include "storage/volume/record_index.h"
 
+#include <algorithm>
+
 namespace holdfast {
 namespace {
 
@@ -9,22 +11,41 @@ using std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kDistance(100);
 constexpr std::chrono::seconds kLeisure(5);
 
+void add(const RecordIndex::Row& row, Batch& batch) {
+  if (row.document)
+    batch.put(RecordKind::kVolume, row.name, *row.document);
+  else
+    batch.erase(RecordKind::kVolume, row.name);
+}
+
 }  // namespace
 
 void RecordIndex::put(std::string name, std::string document) {
-  queue({std::move(name), std::move(document), {}}, steady_clock::now());
+  queue({{std::move(name), std::move(document)}, {}}, steady_clock::now());
 }
 
 void RecordIndex::put_at_leisure(std::string name, std::string document) {
-  queue({std::move(name), std::move(document), {}}, steady_clock::now() + kLeisure);
+  queue({{std::move(name), std::move(document)}, {}}, steady_clock::now() + kLeisure);
+}
+
+Status RecordIndex::commit(const std::vector<Row>& rows) {
+  std::unique_lock lock(mutex_);
+  bool queued = std::any_of(rows.begin(), rows.end(),
+                            [&](const Row& row) { return names_.contains(row.name); });
+  lock.unlock();
+  if (queued) RETURN_IF_ERROR(flush());
+  Batch batch;
+  for (const auto& row : rows) add(row, batch);
+  return store_.commit(std::move(batch));
 }
 
 void RecordIndex::erase(std::string name, std::function<void()> committed) {
-  queue({std::move(name), std::nullopt, std::move(committed)}, steady_clock::now());
+  queue({{std::move(name), std::nullopt}, std::move(committed)}, steady_clock::now());
 }
 
 void RecordIndex::queue(Change change, Moment due) {
   std::lock_guard lock(mutex_);
+  ++names_[change.row.name];
   changes_.push_back(std::move(change));
   ++queued_;
   if (due < due_) {
@@ -55,10 +76,7 @@ bool RecordIndex::commit_now(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   Batch batch;
   for (const auto& change : taken) {
-    if (change.document)
-      batch.put(RecordKind::kVolume, change.name, *change.document);
-    else
-      batch.erase(RecordKind::kVolume, change.name);
+    add(change.row, batch);
   }
   auto status = store_.commit(std::move(batch));
   if (status) {
@@ -71,6 +89,8 @@ bool RecordIndex::commit_now(std::unique_lock<std::mutex>& lock) {
   status_ = status;
   if (status) {
     committed_ += taken.size();
+    for (const auto& change : taken)
+      if (auto name = names_.find(change.row.name); --name->second == 0) names_.erase(name);
     settled_.notify_all();
     return true;
   }

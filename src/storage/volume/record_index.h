@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/error.h"
@@ -15,11 +16,11 @@
 
 namespace holdfast {
 
-// Carries volume records into the Store after the fact. The sidecar and the directory are what
-// makes a volume durable; the Store's table is the index that spares reading them all at start, and
-// recovery mends it where it lags. So many changes share one commit, none waits for it, and commits
-// keep a distance: their syncs would slow down those that somebody waits for. Changes are committed
-// in the order they came. Thread-safe; owned by Volumes.
+// Carries volume records into the Store, mostly after the fact. The sidecar and the directory are
+// what makes a volume durable; the Store's table is the index that spares reading them all at
+// start, and recovery mends it where it lags. So many changes share one commit, none waits for it,
+// and commits keep a distance: their syncs would slow down those that somebody waits for. Changes
+// are committed in the order they came. Thread-safe; owned by Volumes.
 class RecordIndex {
  public:
   RecordIndex(Store& store, ThreadPool& pool) : store_(store), pool_(pool) {}
@@ -27,6 +28,12 @@ class RecordIndex {
   void put(std::string name, std::string document);
   // For what is nice to have: committed with the next other change, or after some seconds.
   void put_at_leisure(std::string name, std::string document);
+  // All or nothing, durable on return, and after what was queued of those names before.
+  struct Row {
+    std::string name;
+    std::optional<std::string> document;  // nullopt: erase
+  };
+  Status commit(const std::vector<Row>& rows);
   // `committed` runs once the erasure is durable.
   void erase(std::string name, std::function<void()> committed);
 
@@ -42,8 +49,7 @@ class RecordIndex {
   static constexpr Moment kAtOnce = Moment::min();
 
   struct Change {
-    std::string name;
-    std::optional<std::string> document;  // nullopt: erase
+    Row row;
     std::function<void()> committed;
   };
   void queue(Change change, Moment due);
@@ -56,9 +62,10 @@ class RecordIndex {
   std::condition_variable hurry_;
   std::condition_variable settled_;
   std::vector<Change> changes_;
-  Moment due_ = Moment::max();   // when the queued changes are to be committed
-  Moment last_ = Moment::min();  // end of the last commit
-  std::uint64_t queued_ = 0;     // changes ever queued, and committed
+  std::unordered_map<std::string, int> names_;  // of changes that aren't committed, with how many
+  Moment due_ = Moment::max();                  // when the queued changes are to be committed
+  Moment last_ = Moment::min();                 // end of the last commit
+  std::uint64_t queued_ = 0;                    // changes ever queued, and committed
   std::uint64_t committed_ = 0;
   bool working_ = false;
   Status status_;  // of the last commit

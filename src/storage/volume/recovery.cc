@@ -52,6 +52,7 @@ Status Volumes::Impl::recover() {
   // Rows of removed volumes go first: a new volume may have the name by now.
   RETURN_IF_ERROR(sort_trash());
   RETURN_IF_ERROR(finish_adoptions());
+  remake_fresh();
   std::vector<std::string> names;
   RETURN_IF_ERROR(compare_directories(names));
   report_missing(names);
@@ -76,6 +77,7 @@ Status Volumes::Impl::load_records() {
     auto& entry = entries.emplace_hint(entries.end(), record.key, VolumeEntry{})->second;
     entry.volume = std::make_shared<const Volume>(std::move(row->volume));
     entry.last_used = row->last_used;
+    entry.fresh = row->fresh;
   }
   return {};
 }
@@ -131,22 +133,24 @@ void Volumes::Impl::adopt(const std::string& name) {
   entries[name].volume = std::make_shared<const Volume>(std::move(*volume));
 }
 
-// A creation that lost its record's bytes to a power cut, before anybody was
-// told of it. rmdir(2) takes only what is empty, so that nothing else can be
-// lost here.
+// A creation that had no record yet, or lost its bytes to a power cut, before
+// anybody was told of it. rmdir(2) takes only what is empty, so that nothing
+// else can be lost here.
 bool Volumes::Impl::discard_leftover(const std::string& name) {
   auto directory = open_file_at(directories.volumes, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!directory) return false;
   auto sidecar = open_file_at(*directory, layout::kSidecar, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
                      .and_then([](const UniqueFd& file) { return read_all(file, 1 << 20); });
   // Its length may be there without its bytes.
-  if (!sidecar || sidecar->find_first_not_of('\0') != std::string::npos) return false;
+  bool without = sidecar ? sidecar->find_first_not_of('\0') == std::string::npos
+                         : sidecar.error().sys_errno == ENOENT;
+  if (!without) return false;
   if (::unlinkat(directory->get(), layout::kData, AT_REMOVEDIR) != 0 && errno != ENOENT) {
     // Perhaps only because it is marked as a mount point, which an empty one may cease to be.
     static_cast<void>(set_immutable(*directory, layout::kData, false));
     if (::unlinkat(directory->get(), layout::kData, AT_REMOVEDIR) != 0) return false;
   }
-  return ::unlinkat(directory->get(), layout::kSidecar, 0) == 0 &&
+  return (::unlinkat(directory->get(), layout::kSidecar, 0) == 0 || errno == ENOENT) &&
          ::unlinkat(directories.volumes.get(), name.c_str(), AT_REMOVEDIR) == 0;
 }
 

@@ -87,12 +87,7 @@ Status Volumes::Impl::forget(const VolumeName& name) {
         "remove the volume to re-create it",
         name, volume->driver);
   if (!going) return tl::unexpected(std::move(going).error());
-  auto moved = move_to_trash(**going, true, true);
-  auto status = moved ? sync_removals() : Status(tl::unexpected(moved.error()));
-  if (moved && !status) take_back(**going, *moved);
-  end_removal(name, status.has_value());
-  if (status) discard(**going, *moved);
-  return status;
+  return take_away(*going, true, true);
 }
 
 // Puts a volume on record that only a plugin has; null if none has it. The slot is held.
@@ -106,7 +101,7 @@ Result<VolumePtr> Volumes::Impl::take_from_plugin(const VolumeName& name) {
   volume.name = name;
   volume.driver = found->driver;
   volume.created = found->volume.created.value_or(now());
-  RETURN_IF_ERROR(make(volume, true));
+  RETURN_IF_ERROR(make_firm(volume, true));
   return publish(std::move(volume), {});
 }
 

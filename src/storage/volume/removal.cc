@@ -37,6 +37,16 @@ void Volumes::Impl::end_removal(const VolumeName& name, bool removed) {
   measured.notify_all();
 }
 
+// What begin_removal() began, to its end.
+Status Volumes::Impl::take_away(const VolumePtr& volume, bool force, bool gone) {
+  auto moved = move_to_trash(volume, force, gone);
+  auto status = moved ? sync_removals({*moved}) : Status(tl::unexpected(moved.error()));
+  if (moved && !status) take_back(*moved);
+  end_removal(volume->name, status.has_value());
+  if (status) discard(*moved);
+  return status;
+}
+
 Status Volumes::remove(const VolumeName& name, bool force) {
   auto turn = impl_->enter(name.str());
   auto going = impl_->begin_removal(name);
@@ -47,12 +57,8 @@ Status Volumes::remove(const VolumeName& name, bool force) {
     if (*taken) going = impl_->begin_removal(name);
   }
   ASSIGN_OR_RETURN(auto volume, std::move(going));
-  auto moved = impl_->move_to_trash(*volume, force);
-  auto status = moved ? impl_->sync_removals() : Status(tl::unexpected(moved.error()));
-  if (moved && !status) impl_->take_back(*volume, *moved);
-  impl_->end_removal(name, status.has_value());
-  if (!status) return about("remove", name.str(), status.error());
-  impl_->discard(*volume, *moved);
+  if (auto status = impl_->take_away(volume, force); !status)
+    return about("remove", name.str(), status.error());
   return {};
 }
 
@@ -75,12 +81,8 @@ std::vector<Volumes::Listed> Volumes::prune_candidates(
 
 Result<Volumes::Pruned> Volumes::prune(const std::function<bool(const Volume&)>& wanted) {
   RETURN_IF_ERROR(impl_->check_health());
-  struct Going {
-    VolumePtr volume;
-    std::string trash_id;
-    OperationSlots::Turn turn;
-  };
-  std::vector<Going> going;
+  std::vector<Impl::Removal> going;
+  std::vector<OperationSlots::Turn> turns;
   Pruned report;
   for (const auto& [candidate, holders, last_used] : prune_candidates(wanted)) {
     // Somebody is at work on it: it is not unused.
@@ -94,7 +96,7 @@ Result<Volumes::Pruned> Volumes::prune(const std::function<bool(const Volume&)>&
       continue;
     }
     std::uint64_t bytes = impl_->measure(**volume).value_or(0);
-    auto moved = impl_->move_to_trash(**volume, false);
+    auto moved = impl_->move_to_trash(*volume, false);
     if (!moved) {
       impl_->end_removal(candidate->name, false);
       report.failures.push_back(
@@ -102,14 +104,15 @@ Result<Volumes::Pruned> Volumes::prune(const std::function<bool(const Volume&)>&
       continue;
     }
     report.bytes += bytes;
-    going.push_back({std::move(*volume), std::move(*moved), std::move(*turn)});
+    going.push_back(std::move(*moved));
+    turns.push_back(std::move(*turn));
   }
-  auto synced = going.empty() ? Status{} : impl_->sync_removals();
+  auto synced = impl_->sync_removals(going);
   for (auto& one : going) {
-    if (!synced) impl_->take_back(*one.volume, one.trash_id);
+    if (!synced) impl_->take_back(one);
     impl_->end_removal(one.volume->name, synced.has_value());
     if (!synced) continue;
-    impl_->discard(*one.volume, one.trash_id);
+    impl_->discard(one);
     report.removed.push_back(std::move(one.volume));
   }
   if (!synced) return about("prune", "volumes", synced.error());

@@ -91,6 +91,7 @@ Status Volumes::Impl::undo_rename(const Volume& from, const VolumeName& to) {
 }
 
 Status Volumes::Impl::rename(const Volume& from, const Volume& to, Time last_used, Batch also) {
+  RETURN_IF_ERROR(firm_up(from));
   // A row that is on its way must not come after the commit below.
   RETURN_IF_ERROR(index.flush());
   RETURN_IF_ERROR(store.put(RecordKind::kIntent, intent_key(from), intent_of(from, to.name)));

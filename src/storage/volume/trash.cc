@@ -14,7 +14,8 @@
 // How a volume goes. Crash points:
 //   1. rename into trash/      before it nothing has happened
 //   2. sync of both directories: from here on the removal holds, whatever the
-//   store's table says
+//   store's table says. Of a fresh volume (fresh.cc) the row is erased instead,
+//   and open() deletes whatever it finds of it
 //   3. its files are deleted, in the background
 //   4. the row in the store is erased
 //   5. what is left under trash/ is deleted, once both are done
@@ -43,31 +44,41 @@ void Volumes::Impl::keep_reserves() {
     ::mkdirat(directories.trash.get(), reserve_name(i).c_str(), 0700);
 }
 
-Result<std::string> Volumes::Impl::move_to_trash(const Volume& volume, bool force, bool gone) {
-  const char* name = volume.name.str().c_str();
-  auto directory = directories.open_volume(volume.name);
+Result<Volumes::Impl::Removal> Volumes::Impl::move_to_trash(VolumePtr volume, bool force,
+                                                            bool gone) {
+  const char* name = volume->name.str().c_str();
+  // Where that fails there is nothing of it, or no disk to rely on.
+  if (is_recovered(volume->name)) static_cast<void>(firm_up(*volume));
+  Removal removal{volume, {}, is_fresh(volume->name)};
+  auto directory = directories.open_volume(volume->name);
   // Its data is missing and the user wants it gone: there is only the record to
   // remove.
-  if (!directory && directory.error().code == Code::kDataLoss) return std::string();
+  if (!directory && directory.error().code == Code::kDataLoss) return removal;
   if (!directory) return tl::unexpected(std::move(directory).error());
-  auto released = drivers.find(volume.driver).and_then([&](VolumeDriver* by) {
-    return gone ? Status() : by->remove(volume, *directory);
+  auto released = drivers.find(volume->driver).and_then([&](VolumeDriver* by) {
+    return gone ? Status() : by->remove(*volume, *directory);
   });
   if (!released && !force) return tl::unexpected(std::move(released).error());
-  std::string id = layout::kVolumePrefix + random_hex(32);
-  if (::renameat(directories.volumes.get(), name, directories.trash.get(), id.c_str()) == 0)
-    return id;
+  auto moved = [&](std::string id) {
+    removal.trash_id = std::move(id);
+    return ::renameat(directories.volumes.get(), name, directories.trash.get(),
+                      removal.trash_id.c_str()) == 0;
+  };
+  if (moved(layout::kVolumePrefix + random_hex(32))) return removal;
   for (int i = 0; i < kReserves && (errno == ENOSPC || errno == EDQUOT); ++i) {
     int full = errno;
-    id = reserve_name(i);
-    if (::renameat(directories.volumes.get(), name, directories.trash.get(), id.c_str()) == 0)
-      return id;
+    if (moved(reserve_name(i))) return removal;
     errno = full;  // that one is taken
   }
   return fail_errno("rename \"{}/volumes/{}\"", directories.root, name);
 }
 
-Status Volumes::Impl::sync_removals() {
+Status Volumes::Impl::sync_removals(const std::vector<Removal>& removals) {
+  std::vector<RecordIndex::Row> rows;
+  for (const auto& removal : removals)
+    if (removal.fresh) rows.push_back({removal.volume->name.str(), std::nullopt});
+  RETURN_IF_ERROR(index.commit(rows));
+  if (rows.size() == removals.size()) return {};
   auto status = sync_fd(directories.volumes, "volumes directory");
   if (status && !directories.ordered_journal) status = sync_fd(directories.trash, "trash");
   return noted(std::move(status));
@@ -75,15 +86,21 @@ Status Volumes::Impl::sync_removals() {
 
 // After a failed sync: nobody knows what the disk holds, so the volume stays,
 // here at least.
-void Volumes::Impl::take_back(const Volume& volume, const std::string& trash_id) {
-  if (trash_id.empty()) return;
-  ::renameat(directories.trash.get(), trash_id.c_str(), directories.volumes.get(),
-             volume.name.str().c_str());
+void Volumes::Impl::take_back(const Removal& removal) {
+  if (removal.trash_id.empty()) return;
+  ::renameat(directories.trash.get(), removal.trash_id.c_str(), directories.volumes.get(),
+             removal.volume->name.str().c_str());
 }
 
-void Volumes::Impl::discard(const Volume& volume, const std::string& trash_id) {
+void Volumes::Impl::discard(const Removal& removal) {
+  const auto& trash_id = removal.trash_id;
+  if (removal.fresh) {
+    if (!trash_id.empty()) janitors.submit([this, trash_id] { delete_trash(trash_id, true); });
+    return;
+  }
+  const auto& name = removal.volume->name.str();
   if (trash_id.empty()) {
-    index.erase(volume.name.str(), {});
+    index.erase(name, {});
     return;
   }
   // The rest follows whichever of the two ends last: two removals in one tree would each take what
@@ -97,7 +114,7 @@ void Volumes::Impl::discard(const Volume& volume, const std::string& trash_id) {
     delete_trash(trash_id, false);
     ended();
   });
-  index.erase(volume.name.str(), ended);
+  index.erase(name, ended);
 }
 
 // What can't be deleted now (an immutable file, an I/O error) stays and is

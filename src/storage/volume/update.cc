@@ -75,6 +75,7 @@ Status Volumes::Impl::change_record(const VolumePtr& from, const Volume& to) {
     mounted = !entry.mounters.empty();
     last_used = entry.last_used;
   }
+  RETURN_IF_ERROR(firm_up(*from));
   bool other_options = from->options != to.options;
   RETURN_IF_ERROR(store.put(RecordKind::kIntent, intent_key(to), to.to_json()));
   auto changed = other_options ? driver->update(*from, to, directory, mounted) : Status{};

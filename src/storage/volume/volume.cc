@@ -41,6 +41,7 @@ Result<Volume> Volume::from_json(std::string_view document) {
 std::string VolumeRow::to_json() const {
   json::Object document = volume.to_object();
   if (last_used != Time{}) document["last_used"] = to_rfc3339(last_used);
+  if (fresh) document["fresh"] = true;
   return json::serialize(document);
 }
 
@@ -50,6 +51,7 @@ Result<VolumeRow> VolumeRow::from_json(std::string_view document) {
   VolumeRow row;
   ASSIGN_OR_RETURN(row.volume, Volume::from_object(*parsed));
   row.last_used = parse_rfc3339(json::string_or(*parsed, "last_used")).value_or(Time{});
+  row.fresh = json::bool_or(*parsed, "fresh", false);
   return row;
 }
 

@@ -49,7 +49,8 @@ struct Volume {
 // was lost and made again from the sidecar has forgotten that.
 struct VolumeRow {
   Volume volume;
-  Time last_used;  // the last time it was taken into use or given back; zero: never
+  Time last_used;      // the last time it was taken into use or given back; zero: never
+  bool fresh = false;  // the row came first: directory and sidecar may not be there yet
 
   std::string to_json() const;
   static Result<VolumeRow> from_json(std::string_view document);

@@ -36,10 +36,11 @@ struct MountedVolume {
 // each other, those on different volumes never do; no lock is held across a sync, a mount or a
 // copy.
 //
-// On disk (volume/layout.h draws it) a volume is there when volumes/<name>/ is; it comes by a
-// rename out of staging/ and goes by a rename into trash/. Whoever uses a volume is an opaque
-// HolderId. Who holds what is not recorded here: after open() nothing may be removed until the
-// owners of the holders have named them all again and holders_restored() was called.
+// On disk (volume/layout.h draws it) a volume is there when volumes/<name>/ is, or its row in the
+// store before anybody has used it; creation.cc and trash.cc tell how it comes and goes. Whoever
+// uses a volume is an opaque HolderId. Who holds what is not recorded here: after open() nothing
+// may be removed until the owners of the holders have named them all again and holders_restored()
+// was called.
 class Volumes {
  public:
   // Opens or makes volumes/, staging/ and trash/ under `data_root`, undoes or finishes what a crash

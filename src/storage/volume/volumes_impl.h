@@ -26,6 +26,8 @@ struct VolumeEntry {
   std::set<HolderId> mounters;
   Time last_used;                           // zero: never
   bool going = false;                       // being removed: nobody may take it into use
+  bool fresh = false;                       // only its row is sure to be on the disk (fresh.cc)
+  bool recovered = false;                   // fresh by a row of an earlier daemon
   std::string unfinished_fill;              // id of a fill in place that a crash interrupted
   std::optional<Volume> unfinished_update;  // the record that a crash kept from coming
   std::optional<std::uint64_t> size;
@@ -63,10 +65,15 @@ struct Volumes::Impl {
   // it.
   std::set<std::string> unsettled;
   bool settling = false;
+  // Fresh volumes that somebody is to make firm, and whether he is at it.
+  std::vector<std::string> fresh_names;
+  bool firming = false;
+  std::condition_variable woken;
 
   // Last, so that they end first: their tasks use what is above.
   ThreadPool janitors{2};  // gives space back, measures
   ThreadPool committers{1};
+  ThreadPool firmers{1};
   RecordIndex index{store, committers};
 
   // volumes.cc
@@ -77,10 +84,26 @@ struct Volumes::Impl {
   Status noted(Status sync);
   Result<Volumes::Created> existing(const VolumeSpec& spec, const std::optional<HolderId>& holder,
                                     bool& absent);
+
+  // creation.cc
   // With `theirs`, the driver has the volume already.
-  Status make(const Volume& volume, bool theirs);
+  Status make_firm(const Volume& volume, bool theirs);
+  Status make_fresh(const Volume& volume);
   Status build(const Volume& volume, bool theirs, const std::string& staged, UniqueFd& sidecar);
   Status move_in(const Volume& volume, const std::string& staged, BorrowedFd sidecar);
+  tl::unexpected<Error> name_taken(const VolumeName& name) const;
+  VolumePtr publish(Volume volume, const std::optional<HolderId>& holder, bool fresh = false);
+
+  // fresh.cc
+  bool is_fresh(const VolumeName& name) const;
+  bool is_recovered(const VolumeName& name) const;
+  Status firm_up(const Volume& volume);
+  void firm_up_later(const std::string& name);
+  void firm_up_queued();
+  std::vector<std::string> firm_up_together(const std::vector<std::string>& names);
+  void note_firm(const Volume& volume);
+  void remake_fresh();
+  void resume_firming();
 
   // remote.cc
   bool is_remote(const Volume& volume);
@@ -95,8 +118,6 @@ struct Volumes::Impl {
   void settle_all();
   bool settle(const std::string& name, std::set<std::string>& silent);
 
-  // volumes.cc
-  VolumePtr publish(Volume volume, const std::optional<HolderId>& holder);
   // measuring.cc
   std::optional<std::uint64_t> measure(const Volume& volume);
   void begin_measuring(VolumeEntry& entry);
@@ -127,15 +148,20 @@ struct Volumes::Impl {
   // removal.cc
   Result<VolumePtr> begin_removal(const VolumeName& name);
   void end_removal(const VolumeName& name, bool removed);
+  Status take_away(const VolumePtr& volume, bool force, bool gone = false);
 
-  // trash.cc: Result is the id under trash/, or empty where there was no
-  // directory.
+  // trash.cc
+  struct Removal {
+    VolumePtr volume;
+    std::string trash_id;  // under trash/; empty: there was no directory
+    bool fresh = false;
+  };
   // With `gone`, its driver has it no more.
-  Result<std::string> move_to_trash(const Volume& volume, bool force, bool gone = false);
-  Status sync_removals();
-  void take_back(const Volume& volume, const std::string& trash_id);
+  Result<Removal> move_to_trash(VolumePtr volume, bool force, bool gone = false);
+  Status sync_removals(const std::vector<Removal>& removals);
+  void take_back(const Removal& removal);
   void keep_reserves();
-  void discard(const Volume& volume, const std::string& trash_id);
+  void discard(const Removal& removal);
   void delete_trash(const std::string& id, bool sidecar_too);
   void delete_staged(const std::string& name);
 
@@ -170,7 +196,8 @@ bool is_reserve(const std::string& name);
 // "id, id"
 std::string join_ids(const std::set<HolderId>& holders);
 
-// "volume.json" of a volume's own directory.
+// "volume.json" of a volume's own directory. What is written isn't synced.
 Result<Volume> read_sidecar(BorrowedFd directory);
+Result<UniqueFd> write_sidecar(BorrowedFd directory, const Volume& volume);
 
 }  // namespace holdfast

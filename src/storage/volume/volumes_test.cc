@@ -52,6 +52,14 @@ class VolumesTest : public testing::Test {
     EXPECT_TRUE(created) << created.error().message;
     return created ? created->volume : nullptr;
   }
+  // From its first use on its directory counts, and not its row.
+  VolumePtr make_used(const std::string& name) {
+    auto volume = make(name);
+    EXPECT_TRUE(volumes_->mount(VolumeName(name), kHolder));
+    EXPECT_TRUE(volumes_->unmount(VolumeName(name), kHolder));
+    volumes_->release(VolumeName(name), kHolder);
+    return volume;
+  }
   std::string message_of(const VolumeSpec& spec) {
     auto created = volumes_->create(spec);
     return created ? "" : created.error().message;
@@ -283,12 +291,12 @@ TEST_F(VolumesTest, RemovalOutlivesALostTableRow) {
 }
 
 TEST_F(VolumesTest, VolumeMadeAnewOutlivesTheRowOfTheOneBefore) {
-  make("data");
+  make_used("data");
   volumes_.reset();
   auto records = *store_->all(RecordKind::kVolume);
   open();
   ASSERT_TRUE(volumes_->remove(kData));
-  auto id = make("data")->id;
+  auto id = make_used("data")->id;
   // As if the crash had come before either change was committed to the table.
   volumes_.reset();
   auto trash = root_ + "/trash/volume-0123";
@@ -306,6 +314,7 @@ TEST_F(VolumesTest, VolumeMadeAnewOutlivesTheRowOfTheOneBefore) {
 TEST_F(VolumesTest, RecordsAreRebuiltFromTheVolumesThemselves) {
   ASSERT_TRUE(volumes_->create({"data", "", {}, {{"a", "b"}}}));
   auto id = (*volumes_->get(kData))->id;
+  ASSERT_TRUE(volumes_->mount(kData, kHolder));
   reopen_with_records({});
   ASSERT_EQ(names(), std::vector<std::string>{"data"});
   EXPECT_EQ((*volumes_->get(kData))->id, id);
@@ -315,8 +324,51 @@ TEST_F(VolumesTest, RecordsAreRebuiltFromTheVolumesThemselves) {
   EXPECT_EQ((*volumes_->get(kData))->id, id);
 }
 
-TEST_F(VolumesTest, VolumesWhoseDataIsMissingStayOnRecord) {
+// What a power cut leaves of a volume that nobody has used yet.
+TEST_F(VolumesTest, FreshVolumesAreMadeAgainFromTheirRows) {
+  auto id = make("data")->id;
+  VolumeSpec spec{"mounted", "", {{"type", "tmpfs"}, {"device", "none"}}, {}};
+  ASSERT_TRUE(volumes_->create(spec));
+  volumes_.reset();
+  fs::remove_all(root_ + "/volumes/data");
+  open();
+  EXPECT_TRUE(volumes_->warnings().empty());
+  EXPECT_EQ((*volumes_->get(kData))->id, id);
+  EXPECT_EQ(fs::status(root_ + "/volumes/data/_data").permissions(), fs::perms(0755));
+  ASSERT_TRUE(volumes_->mount(kData, kHolder));
+  EXPECT_TRUE(file_exists(root_ + "/volumes/data/volume.json"));
+  EXPECT_EQ(names(), (std::vector<std::string>{"data", "mounted"}));
+}
+
+TEST_F(VolumesTest, FreshVolumesBecomeFirmByThemselves) {
+  auto volume = make("data");
+  auto sidecar = root_ + "/volumes/data/volume.json";
+  auto deadline = std::chrono::steady_clock::now() + 20s;
+  auto row = [&] { return store_->get(RecordKind::kVolume, "data")->value_or(""); };
+  EXPECT_NE(row().find("\"fresh\":true"), std::string::npos);
+  while (row().find("fresh") != std::string::npos && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(10ms);
+  EXPECT_EQ(row(), volume->to_json());
+  EXPECT_EQ(read_file(sidecar).value_or(""), volume->to_json());
+}
+
+TEST_F(VolumesTest, RemovedFreshVolumesStayAway) {
   make("data");
+  ASSERT_TRUE(volumes_->remove(kData));
+  EXPECT_EQ(*store_->get(RecordKind::kVolume, "data"), std::nullopt);
+  make("data");
+  make("other");
+  auto pruned = volumes_->prune([](const Volume&) { return true; });
+  ASSERT_TRUE(pruned);
+  EXPECT_EQ(pruned->removed.size(), 2u);
+  EXPECT_TRUE(store_->all(RecordKind::kVolume)->empty());
+  open();
+  EXPECT_TRUE(names().empty());
+  EXPECT_TRUE(trash_is_gone());
+}
+
+TEST_F(VolumesTest, VolumesWhoseDataIsMissingStayOnRecord) {
+  make_used("data");
   volumes_.reset();
   fs::remove_all(root_ + "/volumes");
   open();
@@ -352,6 +404,7 @@ TEST_F(VolumesTest, LeftoversOfCreationsAreSwept) {
   // A power cut that kept the names but not the record's bytes.
   ASSERT_TRUE(make_directories(root_ + "/volumes/half/_data", 0700));
   std::ofstream(root_ + "/volumes/half/volume.json").close();
+  ASSERT_TRUE(make_directories(root_ + "/volumes/without/_data", 0700));
   ASSERT_TRUE(make_directories(root_ + "/volumes/zeros/_data", 0700));
   std::ofstream(root_ + "/volumes/zeros/volume.json") << std::string(157, '\0');
   open();

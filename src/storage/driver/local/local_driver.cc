@@ -33,7 +33,10 @@ Status LocalDriver::check(const Volume& volume, const HostPathJudge& judge) {
 
 Status LocalDriver::create(const Volume& volume, BorrowedFd directory) {
   if (is_sized(volume)) return sized_.create(volume, directory);
-  if (::mkdirat(directory.get(), layout::kData, 0755) != 0) return fail_errno("mkdir \"_data\"");
+  if (::mkdirat(directory.get(), layout::kData, 0755) != 0) {
+    if (errno == EEXIST) return {};  // a power cut left it, and it may have been used since
+    return fail_errno("mkdir \"_data\"");
+  }
   // The umask is not the client's business.
   if (::fchmodat(directory.get(), layout::kData, 0755, 0) != 0)
     return fail_errno("chmod \"_data\"");

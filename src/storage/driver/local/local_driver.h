@@ -17,6 +17,7 @@ class LocalDriver : public VolumeDriver {
 
   Status check(const Volume& volume, const HostPathJudge& judge) override;
   Status create(const Volume& volume, BorrowedFd directory) override;
+  bool remakes(const Volume& volume) const override { return !is_sized(volume); }
   Status remove(const Volume& volume, BorrowedFd directory) override;
   Result<UniqueFd> mount(const Volume& volume, BorrowedFd directory, const HolderId& holder,
                          const HostPathJudge& judge) override;
