@@ -21,6 +21,7 @@
 #include "os/safe_path.h"
 #include "os/xattr.h"
 #include "storage/copy/directory_reader.h"
+#include "storage/copy/early_writeback.h"
 #include "storage/copy/file_copy.h"
 
 namespace holdfast {
@@ -152,6 +153,7 @@ Result<TreeCopyTotals> TreeCopier::run() {
   if (::fstat(root->target.get(), &before) != 0) return fail_errno("stat target");
   if ((before.st_mode & S_ISGID) != 0 && ::fchmod(root->target.get(), before.st_mode & 0777) != 0)
     return fail_errno("chmod target");
+  EarlyWriteback early(target_root_);
   thread_limit_ = options_.threads != 0 ? options_.threads
                                         : std::clamp(std::thread::hardware_concurrency(), 1U, 4U);
   tasks_.push_back({std::move(root), std::nullopt});
