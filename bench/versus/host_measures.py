@@ -91,19 +91,18 @@ def fio(pair, how):
 
 
 def input_output(how):
-    """In a plain volume, beside a directory of the host."""
+    """In a plain volume, beside the host in the same directory and the same file."""
 
     def measure(pair):
-        engine, client = pair.engines["holdfastd"], pair.clients["holdfastd"]
-        folder = engine.dir / "host"
-        folder.mkdir()
-        with container(client, "-v", "/d") as name:
+        client = pair.clients["holdfastd"]
+        with container(client, "-v", "io:/d") as name:
+            folder = client("volume", "inspect", "-f", "{{.Mountpoint}}", "io").out.strip()
             found = pairs(
                 pair.rounds(10), "the host",
                 lambda turn: microseconds(run(*fio(pair, how), f"--directory={folder}").stdout),
                 lambda turn: microseconds(client("exec", name, *fio(pair, how), "--directory=/d").out),
             )
-        shutil.rmtree(folder)
+        client("volume", "rm", "io")
         return found
 
     return measure
