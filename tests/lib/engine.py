@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
 from api import Api
 from waiting import until
@@ -147,7 +148,7 @@ class Engine:
             if network["Name"] not in ANCHORS:
                 self.api.delete(f"/networks/{network['Id']}")
         for name in self.api.volumes():
-            self.api.delete(f"/volumes/{name}")
+            self.api.delete(f"/volumes/{quote(name, safe='')}")
         if self.kind == "holdfastd":
             for name in self.api.secrets():
                 self.api.delete(f"/secrets/{name}")
