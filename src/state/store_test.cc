@@ -42,6 +42,31 @@ TEST_F(StoreTest, KeepsRecordsAcrossReopening) {
   EXPECT_EQ(*store->get(RecordKind::kContainer, "b"), std::nullopt);
 }
 
+// Each commit overwrites blocks of the log that are there, round after round.
+TEST_F(StoreTest, TheLogKeepsItsLength) {
+  auto store = *Store::open(path());
+  auto length = std::filesystem::file_size(path() + "-wal");
+  EXPECT_GT(length, 1u << 20);
+  for (int i = 0; i < 600; ++i)
+    ASSERT_TRUE(store->put(RecordKind::kVolume, "a", std::to_string(i)));
+  EXPECT_EQ(std::filesystem::file_size(path() + "-wal"), length);
+}
+
+TEST_F(StoreTest, WhatAKilledDaemonLeavesHasEveryCommit) {
+  auto store = *Store::open(path());
+  auto copy = folder_ + "/copy.db";
+  for (int i = 0; i < 600; ++i) {
+    ASSERT_TRUE(store->put(RecordKind::kVolume, "a", std::to_string(i)));
+    if (i % 53 != 0) continue;
+    std::filesystem::remove(copy + "-shm");
+    for (const char* part : {"", "-wal"})
+      std::filesystem::copy_file(path() + part, copy + part,
+                                 std::filesystem::copy_options::overwrite_existing);
+    auto after = *Store::open(copy);
+    EXPECT_EQ(*after->get(RecordKind::kVolume, "a"), std::to_string(i));
+  }
+}
+
 TEST_F(StoreTest, ManyThreadsLoseNothing) {
   auto store = *Store::open(path());
   std::vector<std::thread> threads;

@@ -37,6 +37,19 @@ TEST_F(RecordIndexTest, FlushedChangesAreThereInTheOrderTheyCame) {
   EXPECT_EQ(rows(), (std::map<std::string, std::string>{{"b", "2"}, {"c", "1"}}));
 }
 
+// A volume made under the name of one that has just gone.
+TEST_F(RecordIndexTest, ACommitComesAfterWhatIsQueuedOfItsNames) {
+  for (int i = 0; i < 20; ++i) {
+    index_.put("a", "old");
+    index_.erase("a", {});
+    index_.put_at_leisure("b", "old");
+    ASSERT_TRUE(index_.commit({{"a", "new"}, {"b", std::nullopt}}));
+    EXPECT_EQ(rows(), (std::map<std::string, std::string>{{"a", "new"}}));
+    ASSERT_TRUE(index_.flush());
+    EXPECT_EQ(rows(), (std::map<std::string, std::string>{{"a", "new"}}));
+  }
+}
+
 TEST_F(RecordIndexTest, WhatCanWaitIsHurriedByAFlush) {
   auto begun = std::chrono::steady_clock::now();
   index_.put_at_leisure("a", "1");
