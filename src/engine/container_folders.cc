@@ -4,8 +4,12 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "os/file_identity.h"
+#include "os/safe_path.h"
+#include "os/xattr.h"
 #include "storage/copy/tree_remove.h"
 
 namespace holdfast {
@@ -158,23 +162,77 @@ Result<DetachedMount> ContainerFolders::mount_root(
 Result<ImageRoot> ImageRoot::open(const std::vector<std::string>& layers,
                                   const std::optional<UserNamespace>& users) {
   ImageRoot root;
-  ASSIGN_OR_RETURN(auto fds, open_layers(layers, users));
-  if (fds.size() == 1) {
-    if (users)
-      root.mount_ = DetachedMount(std::move(fds[0]));
-    else
-      root.directory_ = std::move(fds[0]);
+  ASSIGN_OR_RETURN(root.layers_, open_layers(layers, users));
+  if (root.layers_.size() == 1) {
+    if (!users) return root;
+    root.mount_ = DetachedMount(std::move(root.layers_[0]));
+    root.layers_.clear();
     return root;
   }
   OverlayParts parts;
-  for (const auto& fd : fds) parts.lower.push_back(fd);
+  for (const auto& fd : root.layers_) parts.lower.push_back(fd);
   ASSIGN_OR_RETURN(root.mount_, mount_overlay(parts));
   return root;
 }
 
 Result<DetachedMount> ImageRoot::take() && {
   if (mount_) return std::move(*mount_);
-  return DetachedMount::clone(directory_, "", false);
+  return DetachedMount::clone(layers_[0], "", false);
+}
+
+namespace {
+
+// What one layer has of a directory of the image.
+struct LayerPart {
+  UniqueFd directory;        // not open: nothing
+  bool hides_lower = false;  // and lower layers have no part in it either
+};
+
+// `path` is that of the image: from the root, without symlinks.
+Result<LayerPart> open_part(BorrowedFd layer, const std::string& path) {
+  LayerPart part;
+  ASSIGN_OR_RETURN(part.directory, open_file_at(layer, ".", O_RDONLY | O_DIRECTORY));
+  for (std::size_t at = 0; at < path.size();) {
+    auto end = std::min(path.find('/', at), path.size());
+    std::string name = path.substr(at, end - at);
+    at = end + 1;
+    if (name.empty()) continue;
+    auto next = open_file_at(part.directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!next) {
+      part.directory.reset();
+      // A whiteout, or something else that is no directory.
+      part.hides_lower = part.hides_lower || next.error().sys_errno != ENOENT;
+      return part;
+    }
+    part.directory = std::move(*next);
+    ASSIGN_OR_RETURN(auto opaque, read_xattr(part.directory, "", "trusted.overlay.opaque"));
+    part.hides_lower = part.hides_lower || opaque == "y";
+  }
+  return part;
+}
+
+}  // namespace
+
+// kNotFound where it is not one layer's.
+Result<UniqueFd> ImageRoot::open_in_sole_layer(const std::string& path) const {
+  UniqueFd found;
+  for (const auto& layer : layers_) {
+    ASSIGN_OR_RETURN(auto part, open_part(layer, path));
+    if (part.directory && found) return fail(Code::kNotFound, "\"{}\" is of several layers", path);
+    if (part.directory) found = std::move(part.directory);
+    if (part.hides_lower) break;
+  }
+  if (!found) return fail(Code::kNotFound, "no layer has \"{}\"", path);
+  return found;
+}
+
+Result<UniqueFd> ImageRoot::open_content(const std::string& path) const {
+  ASSIGN_OR_RETURN(auto content,
+                   open_confined(fd(), path, Confine::kInRoot, O_RDONLY | O_DIRECTORY));
+  if (layers_.size() < 2) return content;
+  ASSIGN_OR_RETURN(auto inside, path_of(content));
+  auto sole = open_in_sole_layer(inside);
+  return sole ? std::move(sole) : std::move(content);
 }
 
 }  // namespace holdfast

@@ -69,13 +69,19 @@ class ImageRoot {
  public:
   static Result<ImageRoot> open(const std::vector<std::string>& layers,
                                 const std::optional<UserNamespace>& users = {});
-  BorrowedFd fd() const { return mount_ ? mount_->root() : directory_.borrow(); }
+  BorrowedFd fd() const { return mount_ ? mount_->root() : layers_[0].borrow(); }
+  // The directory `path` of the image, for reading, with symlinks resolved inside the image. Where
+  // one layer alone has all that is in it, it is the one of that layer, with which a copy can share
+  // blocks; it may have marks of overlayfs in it: device nodes, and attributes trusted.overlay.*.
+  Result<UniqueFd> open_content(const std::string& path) const;
   // As a mount of its own, to be bound into a container.
   Result<DetachedMount> take() &&;
 
  private:
-  UniqueFd directory_;  // of the only layer, where there is just one
-  std::optional<DetachedMount> mount_;
+  Result<UniqueFd> open_in_sole_layer(const std::string& path) const;
+
+  std::vector<UniqueFd> layers_;        // topmost first
+  std::optional<DetachedMount> mount_;  // of several layers, or of a mapped one
 };
 
 }  // namespace holdfast

@@ -325,7 +325,7 @@ Result<ContainerMade> Engine::create(const ContainerRequest& request) {
   ASSIGN_OR_RETURN(auto layers, impl.parts.images.layer_paths(image.id));
   ASSIGN_OR_RETURN(auto image_root, ImageRoot::open(layers));
   FirstUse first_use{impl.parts.volumes, impl.parts.store, impl.mounts};
-  ASSIGN_OR_RETURN(auto warnings, first_use.fill(mounts, image_root.fd(), request.requester));
+  ASSIGN_OR_RETURN(auto warnings, first_use.fill(mounts, image_root, request.requester));
   RETURN_IF_ERROR(impl.folders.create(id));
 
   ContainerData data;

@@ -35,6 +35,7 @@ Result<CopyRefusals> BindFill::fill(Store& store, BorrowedFd directory, const st
                             json::serialize(json::Object{{"Path", path}, {"Fill", id}})));
   TreeCopyOptions options;
   options.leave_unknown = true;
+  options.from_layer = true;
   auto copied = begin_directory_fill(directory, content, id, options);
   auto ended = copied ? finish_directory_fill(directory, id) : undo_directory_fill(directory, id);
   // What could not be ended now is ended at the next start.

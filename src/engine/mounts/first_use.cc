@@ -47,13 +47,12 @@ Result<CopyRefusals> FirstUse::fill_bind(const MountPoint& mount, BorrowedFd con
 }
 
 Result<std::vector<std::string>> FirstUse::fill(const std::vector<MountPoint>& mounts,
-                                                BorrowedFd image_root, const Requester& requester) {
+                                                const ImageRoot& image,
+                                                const Requester& requester) {
   std::vector<std::string> warnings;
   for (const auto& mount : mounts) {
     if (!mount.copy_image_data || !mount.subpath.empty()) continue;
-    // Resolved inside the image, whatever symlinks it holds.
-    auto content =
-        open_confined(image_root, mount.target, Confine::kInRoot, O_RDONLY | O_DIRECTORY);
+    auto content = image.open_content(mount.target);
     if (!content) continue;
     bool volume = mount.type == MountType::kVolume;
     auto refused =

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/container_folders.h"
 #include "engine/mounts/mount_executor.h"
 #include "state/store.h"
 
@@ -16,10 +17,10 @@ class FirstUse {
   FirstUse(Volumes& volumes, Store& store, const MountExecutor& executor)
       : volumes_(volumes), store_(store), executor_(executor) {}
 
-  // `image_root` is the image alone, in which targets are looked up. Each source is filled whole or
-  // not at all, durably. Returns warnings for the user.
+  // `image` is the image alone, in which targets are looked up. Each source is filled whole or not
+  // at all, durably. Returns warnings for the user.
   Result<std::vector<std::string>> fill(const std::vector<MountPoint>& mounts,
-                                        BorrowedFd image_root, const Requester& requester);
+                                        const ImageRoot& image, const Requester& requester);
 
  private:
   // What the file system refused.

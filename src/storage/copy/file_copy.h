@@ -18,6 +18,9 @@ struct FileCopyOptions {
   BlockSharing sharing = BlockSharing::kWherePossible;
   const std::atomic<bool>* cancelled = nullptr;  // then kCancelled
   std::atomic<std::uint64_t>* copied = nullptr;  // counts on by bytes of apparent size
+  // For many files between the same two file systems: set once these are seen to share no blocks,
+  // which is then no longer tried.
+  std::atomic<bool>* unshareable = nullptr;
 };
 
 // Copies the content of regular file `source`, whose state is `status`, into the new, empty file

@@ -27,6 +27,8 @@
 namespace holdfast {
 namespace {
 
+constexpr std::string_view kOverlayMarks = "trusted.overlay.";
+
 // A pair of directories under way. Shared by the batches of its entries and by sub-directories not
 // opened yet; the last one to let go closes it. Its attributes are set when its direct entries are
 // there: what is made deeper down doesn't touch its times, and a default ACL must not be inherited
@@ -97,6 +99,7 @@ class TreeCopier {
   bool refuses(const Error& error) const;
   void count_missing(const Directory& directory, const char* name);
   bool set_mode(BorrowedFd target, const struct stat& status);
+  bool stays(const Xattr& attribute) const;
   Status set_attributes(BorrowedFd source, BorrowedFd target, const char* name);
   Status set_named(const Directory& directory, const char* name, const struct stat& status);
 
@@ -113,6 +116,7 @@ class TreeCopier {
   UniqueFd target_root_;
   dev_t device_ = 0;  // of the source's root
   Counters counters_;
+  std::atomic<bool> unshareable_{false};
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
@@ -313,8 +317,9 @@ Status TreeCopier::copy_regular(const DirectoryPtr& directory, const char* name)
                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                            status.st_mode & 0777));
   if (!target) return fail_at("create", *directory, name);
-  auto copied = copy_file_content(source, target, status,
-                                  {options_.sharing, options_.cancelled, options_.copied});
+  auto copied =
+      copy_file_content(source, target, status,
+                        {options_.sharing, options_.cancelled, options_.copied, &unshareable_});
   if (!copied)
     return tl::unexpected(
         std::move(copied).error().wrap(fmt::format("copy \"{}\"", path_in(*directory, name))));
@@ -393,7 +398,7 @@ Status TreeCopier::set_named(const Directory& directory, const char* name,
   auto attributes = read_xattrs(directory.source, name);
   if (attributes) {
     for (const auto& attribute : *attributes) {
-      if (attribute.name == "security.selinux") continue;
+      if (stays(attribute)) continue;
       if (!write_xattr(directory.target, name, attribute))
         counters_.attributes_refused.fetch_add(1);
     }
@@ -438,13 +443,19 @@ bool TreeCopier::set_mode(BorrowedFd target, const struct stat& status) {
   return true;
 }
 
+// What belongs to the place it is in.
+bool TreeCopier::stays(const Xattr& attribute) const {
+  return attribute.name == "security.selinux" ||
+         (options_.from_layer && attribute.name.starts_with(kOverlayMarks));
+}
+
 Status TreeCopier::set_attributes(BorrowedFd source, BorrowedFd target, const char* name) {
   char names[4096];
   ssize_t size = ::flistxattr(source.get(), names, sizeof names);
   if (size == 0 || (size < 0 && errno != ERANGE)) return {};
   ASSIGN_OR_RETURN(auto attributes, read_xattrs(source, name));
   for (const auto& attribute : attributes) {
-    if (attribute.name == "security.selinux") continue;
+    if (stays(attribute)) continue;
     if (::fsetxattr(target.get(), attribute.name.c_str(), attribute.value.data(),
                     attribute.value.size(), 0) == 0)
       continue;
@@ -514,7 +525,7 @@ Status copy_attributes(BorrowedFd source, BorrowedFd target) {
     return fail_errno("change owner");
   ASSIGN_OR_RETURN(auto attributes, read_xattrs(source));
   for (const auto& attribute : attributes) {
-    if (attribute.name == "security.selinux") continue;
+    if (attribute.name == "security.selinux" || attribute.name.starts_with(kOverlayMarks)) continue;
     auto written = write_xattr(target, "", attribute);
     if (!written && !refused(written.error().sys_errno)) return written;
   }

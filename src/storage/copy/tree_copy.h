@@ -17,6 +17,7 @@ struct TreeCopyOptions {
   unsigned threads = 0;                          // 0: as many as pay
   const std::atomic<bool>* cancelled = nullptr;  // checked between blocks; then kCancelled
   std::atomic<std::uint64_t>* copied = nullptr;  // counts on by bytes, as TreeCopyTotals::bytes
+  bool from_layer = false;  // leave overlayfs's marks (trusted.overlay.*) in it behind
   // A target that knows no symlinks or FIFOs gets none, one without hard links a file for each
   // name, and modes are what it makes of them; otherwise these are errors. Counted as refused.
   bool leave_unknown = false;
@@ -51,8 +52,8 @@ struct TreeCopyTotals {
 Result<TreeCopyTotals> copy_tree(BorrowedFd source, BorrowedFd target,
                                  const TreeCopyOptions& options = {});
 
-// Only the owner, mode, times and attributes of `source` onto `target`; of anything open for
-// reading, or O_PATH.
+// Only the owner, mode, times and attributes (but overlayfs's marks) of `source` onto `target`; of
+// anything open for reading, or O_PATH.
 Status copy_attributes(BorrowedFd source, BorrowedFd target);
 
 }  // namespace holdfast

@@ -86,7 +86,9 @@ Result<Volumes::Filled> Volumes::Impl::fill_by_replacing(const Volume& volume, B
     return fail_errno("mkdir \"{}/staging/{}\"", directories.root, staged);
   auto work = [&]() -> Result<Filled> {
     ASSIGN_OR_RETURN(auto target, open_directory(directories.staging, staged.c_str()));
-    ASSIGN_OR_RETURN(auto totals, copy_tree(source, target));
+    TreeCopyOptions options;
+    options.from_layer = true;
+    ASSIGN_OR_RETURN(auto totals, copy_tree(source, target, options));
     RETURN_IF_ERROR(noted(sync_file_system(target)));
     if (::renameat(directories.staging.get(), staged.c_str(), directory.get(), layout::kData) !=
         0) {
@@ -117,6 +119,7 @@ Result<Volumes::Filled> Volumes::Impl::fill_in_place(const Volume& volume, Borro
   // Or they would count for the image.
   if (volume.options.contains("size")) options.sharing = BlockSharing::kNever;
   options.leave_unknown = true;
+  options.from_layer = true;
   auto copied = begin_directory_fill(root, source, id, options);
   if (!copied) {
     if (auto undone = undo_directory_fill(root, id)) RETURN_IF_ERROR(remove_file(marker));
