@@ -91,6 +91,24 @@ Status Volumes::remount(const VolumeName& name, const HolderId& holder) {
   return {};
 }
 
+// A daemon that was killed while it started a container may have left it mounted for nobody.
+void Volumes::Impl::unmount_unused(const VolumeName& name) {
+  auto turn = slots.try_enter(name.str());  // else it is being used
+  if (!turn) return;
+  VolumePtr volume;
+  {
+    std::lock_guard lock(mutex);
+    auto found = entries.find(name.str());
+    if (found == entries.end() || !found->second.mounters.empty()) return;
+    volume = found->second.volume;
+  }
+  if (!volume || is_remote(*volume)) return;
+  auto driver = drivers.find(volume->driver);
+  auto directory = directories.open_volume(name);
+  if (driver && directory)
+    static_cast<void>((*driver)->unmount(*volume, *directory, HolderId("nobody"), true));
+}
+
 Status Volumes::unmount(const VolumeName& name, const HolderId& holder) {
   auto turn = impl_->enter(name.str());
   VolumePtr volume;

@@ -214,14 +214,23 @@ void Volumes::start_background() {
   for (const auto& volume : list()) {
     if (impl_->is_remote(*volume)) impl_->settle_later(volume->name.str());
   }
-  std::vector<VolumeName> unfinished;
+  std::vector<VolumeName> unfinished, unused;
   {
     std::lock_guard lock(impl_->mutex);
-    for (const auto& [name, entry] : impl_->entries)
+    for (const auto& [name, entry] : impl_->entries) {
       if (entry.unfinished_update) unfinished.emplace_back(name);
+      bool may_be_mounted = entry.volume && !entry.volume->options.empty();
+      if (may_be_mounted && entry.mounters.empty() && impl_->holders_known)
+        unused.emplace_back(name);
+    }
   }
   for (const auto& name : unfinished)
     impl_->janitors.submit([impl = impl_.get(), name] { impl->finish_update(name); });
+  if (unused.empty()) return;
+  impl_->janitors.submit([impl = impl_.get(), unused] {
+    for (const auto& name : unused)
+      if (!impl->stopping) impl->unmount_unused(name);
+  });
 }
 
 void Volumes::interrupt() { impl_->drivers.plugins().interrupt(); }

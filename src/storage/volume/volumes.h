@@ -50,8 +50,8 @@ class Volumes {
                                                const MountDeadlines& deadlines = {});
   ~Volumes();  // finishes what is under way; trash that is left is deleted after the next open()
 
-  // To be called once what is mounted was named by remount(): plugins that were away begin to hear
-  // of the holders that left meanwhile.
+  // To be called once what is mounted was named by remount(): what else is mounted is unmounted,
+  // and plugins that were away begin to hear of the holders that left meanwhile.
   void start_background();
   // Ends calls to plugins, now and for good: the daemon is stopping.
   void interrupt();

@@ -124,6 +124,7 @@ struct Volumes::Impl {
 
   // mounting.cc
   void note_use(const VolumeName& name);
+  void unmount_unused(const VolumeName& name);
 
   // update.cc
   Status replace_sidecar(BorrowedFd directory, const Volume& volume);

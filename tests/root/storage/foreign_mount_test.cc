@@ -133,6 +133,22 @@ TEST_F(ROOT_ForeignMount, NobodyWritesBeneathAMountPoint) {
   EXPECT_TRUE(trash_is_gone());
 }
 
+// As a daemon leaves it that was killed over the start of a container.
+TEST_F(ROOT_ForeignMount, WhatNobodyUsesIsUnmountedInTheBackground) {
+  make({{"type", "tmpfs"}, {"device", "tmpfs"}});
+  ASSERT_TRUE(volumes_->create({"used", "", {{"type", "tmpfs"}, {"device", "tmpfs"}}, {}}));
+  ASSERT_TRUE(volumes_->mount(kData, kOne));
+  ASSERT_TRUE(volumes_->mount(VolumeName("used"), kTwo));
+  ASSERT_EQ(mounts(), 2u);
+  open_volumes();
+  ASSERT_TRUE(volumes_->remount(VolumeName("used"), kTwo));
+  volumes_->start_background();
+  auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (mounts() != 1 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(mounts_at(data_), 0u);
+  EXPECT_EQ(mounts_at(root_ + "/volumes/used/_data"), 1u);
+}
+
 TEST_F(ROOT_ForeignMount, MountPointsOfACopyAreMarkedOnUse) {
   make({{"type", "tmpfs"}, {"device", "tmpfs"}});
   auto directory = *open_file(root_ + "/volumes/data", O_RDONLY | O_DIRECTORY);
