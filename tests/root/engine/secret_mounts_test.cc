@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/magic.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "storage/temporary_directory.h"
 
 namespace holdfast {
 namespace {
@@ -19,16 +19,12 @@ class ROOT_SecretMounts : public ::testing::TestWithParam<SecretFileSystem> {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-    char name[] = "/tmp/holdfast-secret-mounts-XXXXXX";
-    ASSERT_NE(::mkdtemp(name), nullptr);
-    directory_ = name;
-    store_ = *Store::open(directory_ + "/state.db");
-    secrets_ = *Secrets::open(directory_ + "/key", *store_);
+    store_ = *Store::open(directory_ / "state.db");
+    secrets_ = *Secrets::open(directory_ / "key", *store_);
   }
   void TearDown() override {
     secrets_.reset();
     store_.reset();
-    if (!directory_.empty()) std::filesystem::remove_all(directory_);
   }
 
   SecretReference reference(const std::string& content, const std::string& target) {
@@ -36,7 +32,7 @@ class ROOT_SecretMounts : public ::testing::TestWithParam<SecretFileSystem> {
     return {made->id, made->name, target, 0, 0, 0444};
   }
   Result<SecretMounts> mount(const std::vector<SecretReference>& references) {
-    return mount_secrets(references, *secrets_, directory_, GetParam());
+    return mount_secrets(references, *secrets_, directory_.path(), GetParam());
   }
   static std::string read(BorrowedFd root, const std::string& path) {
     auto file = open_file_at(root, path, O_RDONLY);
@@ -48,7 +44,7 @@ class ROOT_SecretMounts : public ::testing::TestWithParam<SecretFileSystem> {
     return status.f_type;
   }
 
-  std::string directory_;
+  TemporaryDirectory directory_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Secrets> secrets_;
   int count_ = 0;
@@ -122,7 +118,7 @@ TEST_P(ROOT_SecretMounts, AFileElsewhereIsAMountOfItsOwn) {
 TEST_P(ROOT_SecretMounts, NothingIsMountedOnTheHost) {
   auto made = mount({reference("x", "/etc/a"), reference("y", "/run/secrets/b")});
   ASSERT_TRUE(made) << made.error().message;
-  EXPECT_EQ(read_file("/proc/self/mountinfo")->find(directory_), std::string::npos);
+  EXPECT_EQ(read_file("/proc/self/mountinfo")->find(directory_.path()), std::string::npos);
 }
 
 TEST_P(ROOT_SecretMounts, OneThatCannotBeOpenedFailsAll) {
