@@ -113,9 +113,7 @@ Status Volumes::Impl::adopt_by_move(const Volume& volume, const Adoption& adopti
   ASSIGN_OR_RETURN(auto directory, open_directory(directories.staging, staged.c_str()));
   bool moved = false;
   auto work = [&]() -> Status {
-    ASSIGN_OR_RETURN(auto sidecar, open_file_at(directory, layout::kSidecar,
-                                                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-    RETURN_IF_ERROR(write_all(sidecar, volume.to_json()));
+    ASSIGN_OR_RETURN(auto sidecar, write_sidecar(directory, volume));
     RETURN_IF_ERROR(noted(sync_fd(sidecar, "volume record")));
     RETURN_IF_ERROR(noted(sync_fd(directory, "volume directory")));
     RETURN_IF_ERROR(noted(sync_fd(directories.staging, "staging directory")));

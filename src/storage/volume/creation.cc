@@ -158,17 +158,21 @@ Status Volumes::Impl::make_firm(const Volume& volume, bool theirs) {
   return made;
 }
 
+// What a fresh volume has of its own, or what is missing of it.
+Status Volumes::Impl::lay_out(const Volume& volume) {
+  ASSIGN_OR_RETURN(auto* by, drivers.find(volume.driver));
+  ASSIGN_OR_RETURN(auto directory, open_directory(directories.volumes, volume.name.str().c_str()));
+  return by->create(volume, directory);
+}
+
 Status Volumes::Impl::make_fresh(const Volume& volume) {
   const auto& name = volume.name.str();
   if (::mkdirat(directories.volumes.get(), name.c_str(), 0700) != 0) {
     if (errno == EEXIST) return name_taken(volume.name);
     return fail_errno("mkdir \"{}/volumes/{}\"", directories.root, name);
   }
-  auto made = drivers.find(volume.driver).and_then([&](VolumeDriver* by) -> Status {
-    ASSIGN_OR_RETURN(auto directory, open_directory(directories.volumes, name.c_str()));
-    RETURN_IF_ERROR(by->create(volume, directory));
-    return index.commit({{name, VolumeRow{volume, {}, true}.to_json()}});
-  });
+  auto made = lay_out(volume);
+  if (made) made = index.commit({{name, VolumeRow{volume, {}, true}.to_json()}});
   if (!made) discard_leftover(name);
   return made;
 }

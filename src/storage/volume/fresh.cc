@@ -1,8 +1,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <cerrno>
-
 #include "base/file.h"
 #include "storage/copy/directory_reader.h"
 #include "storage/volume/volumes_impl.h"
@@ -130,16 +128,9 @@ void Volumes::Impl::remake_fresh() {
   for (auto& [name, entry] : entries) {
     if (!entry.fresh) continue;
     entry.recovered = true;
-    auto remake = [&, &volume = *entry.volume]() -> Status {
-      if (::mkdirat(directories.volumes.get(), volume.name.str().c_str(), 0700) != 0 &&
-          errno != EEXIST)
-        return fail_errno("mkdir \"{}/volumes/{}\"", directories.root, volume.name);
-      ASSIGN_OR_RETURN(auto directory,
-                       open_directory(directories.volumes, volume.name.str().c_str()));
-      ASSIGN_OR_RETURN(auto* by, drivers.find(volume.driver));
-      return by->create(volume, directory);
-    };
-    if (auto made = remake(); !made)
+    // Where this fails, what follows says so.
+    ::mkdirat(directories.volumes.get(), name.c_str(), 0700);
+    if (auto made = lay_out(*entry.volume); !made)
       warnings.push_back(fmt::format("volume \"{}\": {}", name, made.error().message));
   }
 }

@@ -89,6 +89,7 @@ struct Volumes::Impl {
   // With `theirs`, the driver has the volume already.
   Status make_firm(const Volume& volume, bool theirs);
   Status make_fresh(const Volume& volume);
+  Status lay_out(const Volume& volume);
   Status build(const Volume& volume, bool theirs, const std::string& staged, UniqueFd& sidecar);
   Status move_in(const Volume& volume, const std::string& staged, BorrowedFd sidecar);
   tl::unexpected<Error> name_taken(const VolumeName& name) const;
