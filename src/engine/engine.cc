@@ -64,14 +64,14 @@ class Recovery {
   }
 
   // What ended while no daemon watched; handled once the engine serves.
-  std::vector<std::pair<ContainerPtr, ExitRecord>> take_ended() { return std::move(ended_); }
+  std::vector<Engine::Impl::UnwatchedEnd> take_ended() { return std::move(ended_); }
   std::vector<ContainerId> leftovers() {
     std::vector<ContainerId> ids;
     auto known = impl_.parts.runtime.list();
     if (!known) return ids;
     for (auto& id : *known) {
       bool ended = std::any_of(ended_.begin(), ended_.end(),
-                               [&](const auto& entry) { return entry.first->id == id; });
+                               [&](const auto& end) { return end.container->id == id; });
       if (!live_.contains(id) && !ended) ids.push_back(id);
     }
     return ids;
@@ -131,7 +131,9 @@ class Recovery {
       record.code = kLostExitCode;
       record.finished_at = now();
     }
-    ended_.emplace_back(container, record);
+    auto slot = container->slot.acquire();
+    bool restart = impl_.note_exit(*container, record);
+    ended_.push_back({container, std::move(slot), std::move(record), restart});
   }
 
   // The volumes of a container that has run till now are mounted: told to Volumes again, so that
@@ -148,7 +150,7 @@ class Recovery {
 
   Engine::Impl& impl_;
   std::set<ContainerId> live_;
-  std::vector<std::pair<ContainerPtr, ExitRecord>> ended_;
+  std::vector<Engine::Impl::UnwatchedEnd> ended_;
   bool damaged_records_ = false;
 };
 
@@ -227,8 +229,10 @@ void Engine::start_background() {
     });
   }
   impl.in_background([&impl] {
-    for (const auto& [container, record] : std::exchange(impl.ended_unwatched, {}))
-      impl.handle_exit(container, record);
+    for (auto& end : std::exchange(impl.ended_unwatched, {})) {
+      impl.after_exit(end.container, end.record, end.restart);
+      end.slot.release();
+    }
     for (const auto& id : std::exchange(impl.leftovers, {})) {
       // A container whose start is under way by now isn't a leftover any more.
       auto container = impl.table.find(id.str());

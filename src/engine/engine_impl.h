@@ -56,9 +56,17 @@ struct Engine::Impl {
   // Runs `work` on the pool; stop() waits for it.
   void in_background(std::function<void()> work);
 
-  // Found by open(), dealt with by start_background(): containers that ended while no daemon
-  // watched, and what the runtime still has of containers that don't run.
-  std::vector<std::pair<ContainerPtr, ExitRecord>> ended_unwatched;
+  // A container that ended while no daemon watched. Its state says so from the start; a start of it
+  // waits for its slot, until what it ran on is taken down.
+  struct UnwatchedEnd {
+    ContainerPtr container;
+    OperationSlot::Guard slot;
+    ExitRecord record;
+    bool restart;
+  };
+  // Found by open(), dealt with by start_background(); and what the runtime still has of containers
+  // that don't run.
+  std::vector<UnwatchedEnd> ended_unwatched;
   std::vector<ContainerId> leftovers;
   std::vector<Record> intents_put_off;  // of VolumeIntent
 
@@ -86,6 +94,10 @@ struct Engine::Impl {
   // exit.cc
   Status watch_exit(const ContainerPtr& container, const MonitorProcess& monitor);
   void handle_exit(const ContainerPtr& container, const ExitRecord& record);
+  // What handle_exit() does, in two steps; the container's slot is held over both. The first is
+  // what everybody sees of it, and says whether the restart policy wants it back.
+  bool note_exit(Container& container, const ExitRecord& record);
+  void after_exit(const ContainerPtr& container, const ExitRecord& record, bool restart);
   void schedule_restart(const ContainerPtr& container);
   void cancel_restart(const ContainerId& id);
   // Takes down what a container had while it ran, but for its network and mounts.

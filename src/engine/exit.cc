@@ -58,17 +58,26 @@ void Engine::Impl::handle_exit(const ContainerPtr& container, const ExitRecord& 
   // A start that failed after the monitor was there has taken everything down already.
   if (!container->state().running()) return;
   health.stop(container->id);
-  bool restart = false;
-  container->change([&](ContainerData& data) {
+  bool restart = note_exit(*container, record);
+  after_exit(container, record, restart);
+}
+
+bool Engine::Impl::note_exit(Container& container, const ExitRecord& record) {
+  return container.change([&](ContainerData& data) {
     data.state.status = ContainerStatus::kExited;
     data.state.exit_code = record.code;
     data.state.oom_killed = record.oom_killed;
     data.state.finished_at = record.finished_at == Time{} ? now() : record.finished_at;
     data.pid = 0;
     data.ports.clear();
-    restart = !stopping && should_restart(data);
+    bool restart = !stopping && should_restart(data);
     if (restart) data.state.status = ContainerStatus::kRestarting;
+    return restart;
   });
+}
+
+void Engine::Impl::after_exit(const ContainerPtr& container, const ExitRecord& record,
+                              bool restart) {
   ContainerData data = container->view();
   if (record.oom_killed) publish(*container, "oom");
   auto ran = std::chrono::duration_cast<std::chrono::seconds>(data.state.finished_at -

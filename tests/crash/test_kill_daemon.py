@@ -1,6 +1,7 @@
 """kill -9 of the daemon: the containers live, and the next daemon takes them over."""
 
 import os
+import signal
 import subprocess
 import threading
 
@@ -139,6 +140,26 @@ def test_clean_stop_and_start_keep_containers_too(own, registry):
     assert engine.stop() == 0
     engine.start()
     assert api.container("kept")["State"] == before
+
+
+@pytest.mark.holdfast_only("dockerd answers before it knows, and says of some that they run")
+def test_what_ended_meanwhile_is_known_from_the_first_answer_on(own, registry):
+    engine, api = own.engine, own.engine.api
+    Images(engine, registry).have("busybox")
+    names = [f"ended{number}" for number in range(15)]
+    for name in names:
+        own("run", "-d", "--name", name, "-v", f"{name}:/d", "busybox", "sleep", "1000")
+    pids = [api.container(name)["State"]["Pid"] for name in names]
+    engine.kill()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not engine.processes(), "their monitors have ended too")
+    engine.start()
+    assert [entry for entry in api.containers() if entry["State"] != "exited"] == []
+    # While what the others ran on is still being taken down. 304 would say that it runs already.
+    assert api.post(f"/containers/{names[-1]}/start").status == 204
+    assert own("exec", names[-1], "cat", "/proc/1/comm").out == "sleep\n"
+    assert {api.container(name)["State"]["ExitCode"] for name in names[:-1]} == {137}
 
 
 @pytest.mark.holdfast_only("dockerd has containerd between")
