@@ -237,38 +237,36 @@ void Store::Impl::commit_one_by_one(const std::deque<Pending*>& group) {
   for (auto* pending : group) pending->result = commit_together({pending});
 }
 
-// Called with the queue locked by the one caller that leads; the others sleep until theirs is done.
+// Called with the queue locked by the one caller that leads; the others sleep until theirs is done,
+// or until it is one of them that leads: nobody waits for what came after him.
 void Store::Impl::commit_group(std::unique_lock<std::mutex>& lock) {
   leader_at_work = true;
-  while (!queue.empty()) {
-    std::deque<Pending*> group;
-    group.swap(queue);
-    std::string refusal = failed;
-    lock.unlock();
-    Status status = {};
-    {
-      std::lock_guard database_lock(database_mutex);
-      if (!refusal.empty()) {
-        status = fail(Code::kDataLoss, "{}", refusal);
-      } else {
-        status = commit_together(group);
-      }
-      if (!status && refusal.empty() && group.size() > 1 &&
-          status.error().code != Code::kDataLoss) {
-        commit_one_by_one(group);
-      } else {
-        for (auto* pending : group) pending->result = status;
-      }
+  std::deque<Pending*> group;
+  group.swap(queue);
+  std::string refusal = failed;
+  lock.unlock();
+  Status status = {};
+  {
+    std::lock_guard database_lock(database_mutex);
+    if (!refusal.empty()) {
+      status = fail(Code::kDataLoss, "{}", refusal);
+    } else {
+      status = commit_together(group);
     }
-    lock.lock();
-    if (!status && status.error().code == Code::kDataLoss && failed.empty()) {
-      failed = fmt::format("the state database is read-only since a write failed: {}",
-                           status.error().message);
+    if (!status && refusal.empty() && group.size() > 1 && status.error().code != Code::kDataLoss) {
+      commit_one_by_one(group);
+    } else {
+      for (auto* pending : group) pending->result = status;
     }
-    for (auto* pending : group) pending->done = true;
-    queue_changed.notify_all();
   }
+  lock.lock();
+  if (!status && status.error().code == Code::kDataLoss && failed.empty()) {
+    failed = fmt::format("the state database is read-only since a write failed: {}",
+                         status.error().message);
+  }
+  for (auto* pending : group) pending->done = true;
   leader_at_work = false;
+  queue_changed.notify_all();
 }
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -326,8 +324,12 @@ Status Store::commit(Batch batch) {
   Impl::Pending pending{&batch, {}};
   std::unique_lock lock(impl_->queue_mutex);
   impl_->queue.push_back(&pending);
-  if (!impl_->leader_at_work) impl_->commit_group(lock);
-  impl_->queue_changed.wait(lock, [&] { return pending.done; });
+  while (!pending.done) {
+    if (impl_->leader_at_work)
+      impl_->queue_changed.wait(lock);
+    else
+      impl_->commit_group(lock);
+  }
   return pending.result;
 }
 
