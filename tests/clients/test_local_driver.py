@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -250,6 +251,25 @@ def test_a_program_of_mount_fuse(cli, engine, tmp_path):
     assert "mount.fuse" in output.err and str(tmp_path / "missing") in output.err
     create(cli, "none", "fuse.juicefs", "redis://x")
     cli.fails("run", "--rm", "-v", "none:/d", "busybox", "true", code=125, says="failed to mount local volume")
+
+
+@fuse
+@only_holdfast
+def test_first_use_behind_fuse_renames_nothing(cli, engine, tmp_path):
+    """rclone, which writes behind, loses files that are renamed before it is done with them."""
+    files, trace = tmp_path / "files", tmp_path / "trace"
+    files.mkdir()
+    create(cli, "behind", "fuse.bindfs", files)
+    strace = subprocess.Popen(["strace", "-f", "-e", "trace=/rename", "-o", trace, "-p", str(engine.pid)],
+                              stderr=subprocess.PIPE, text=True)
+    assert "attached" in strace.stderr.readline()
+    cli("create", "--name", "first", "-v", "behind:/bin", "busybox", "true")
+    strace.terminate()
+    strace.communicate(timeout=30)
+    assert (files / "sh").exists() and "fill-" in trace.read_text()
+    assert str(files) not in trace.read_text() and ".holdfast" not in trace.read_text(), trace.read_text()
+    cli("rm", "first")
+    cli("volume", "rm", "behind")
 
 
 # What a file system doesn't know

@@ -5,7 +5,10 @@ uses it next finds all of it; and nothing is left of the attempt.
 """
 
 import http.client
+import os
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from crash_points import killed_before
@@ -17,6 +20,8 @@ pytestmark = [
     pytest.mark.skipif(KIND == "dockerd", reason="dockerd does not promise this"),
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace makes the crashes"),
 ]
+
+fuse = pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="no FUSE here")
 
 # Of each group every call, or every fifth: strace counts the calls of each thread.
 CALLS = {"copying": ("mkdirat,linkat,symlinkat,mknodat,fchownat,utimensat", 5),
@@ -53,8 +58,10 @@ def empty(engine, files, options):
         assert engine.api.delete(f"/containers/{container['Id']}", force=1).status == 204
     engine.api.delete("/volumes/data")
     if options:
-        shutil.rmtree(files, ignore_errors=True)
-        files.mkdir()
+        for entry in files.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        files.chmod(0o755)
+        os.chown(files, 0, 0)
     assert engine.api.post("/volumes/create", {"Name": "data", "DriverOpts": options}).status == 201
     engine.stop()
     engine.start()
@@ -110,8 +117,14 @@ def test_renamed_into_place(own, group):
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("group", CALLS)
-def test_filled_in_place(own, group, tmp_path):
+@pytest.mark.parametrize("behind", ["directory", pytest.param("fuse", marks=fuse)])
+def test_filled_in_place(own, behind, group, tmp_path, request):
     files = tmp_path / "files"
+    files.mkdir()
+    if behind == "fuse":
+        (tmp_path / "below").mkdir()
+        subprocess.run(["bindfs", tmp_path / "below", files], check=True)
+        request.addfinalizer(lambda: subprocess.run(["umount", "-l", files], check=True))
     options = {"type": "none", "o": "bind", "device": str(files)}
     empty(own, files, options)
     assert create_container(own.api)

@@ -51,7 +51,7 @@ Result<MountedVolume> Volumes::mount(const VolumeName& name, const HolderId& hol
         RETURN_IF_ERROR(impl_->firm_up(*volume));
         ASSIGN_OR_RETURN(auto directory, impl_->directories.open_volume(name));
         ASSIGN_OR_RETURN(auto root, driver->mount(*volume, directory, holder, judge));
-        if (!unfinished.empty()) RETURN_IF_ERROR(impl_->finish_fill(root, unfinished));
+        if (!unfinished.empty()) RETURN_IF_ERROR(impl_->finish_fill(*volume, root, unfinished));
         mountpoint = driver->mountpoint(*volume, directory);
         return root;
       });

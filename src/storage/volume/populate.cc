@@ -1,6 +1,8 @@
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include <cerrno>
 
@@ -11,6 +13,7 @@
 #include "storage/copy/directory_fill.h"
 #include "storage/copy/directory_reader.h"
 #include "storage/copy/tree_copy.h"
+#include "storage/copy/tree_remove.h"
 #include "storage/volume/volumes_impl.h"
 
 // How an empty volume is filled, all or nothing.
@@ -22,9 +25,19 @@
 // A mounted one (another container has it already, or its files are another
 // file system's) is filled in place (storage/copy/directory_fill.h).
 // staging/fill-<id>.json, written first, tells open() of it; the next
-// populate() undoes or finishes it.
+// populate() or mount() undoes or finishes it.
+//
+// Behind FUSE nothing is renamed: programs that write behind lose files whose
+// names change before they are done with them. There all is copied to where it
+// belongs, and the marker lists what must go where that was cut short. It must
+// not come back once the volume is in use: its removal is synced.
 namespace holdfast {
 namespace {
+
+bool is_fuse(BorrowedFd root) {
+  struct statfs status = {};
+  return ::fstatfs(root.get(), &status) == 0 && status.f_type == FUSE_SUPER_MAGIC;
+}
 
 Status sync_file_system(BorrowedFd fd) {
   if (::syncfs(fd.get()) != 0) return fail_errno("sync file system");
@@ -51,7 +64,7 @@ Result<Volumes::Filled> Volumes::Impl::fill(const Volume& volume, BorrowedFd sou
   Filled filled;
   auto work = [&]() -> Status {
     ASSIGN_OR_RETURN(auto from, open_directory(source, ""));
-    if (!unfinished.empty()) RETURN_IF_ERROR(finish_fill(root, unfinished));
+    if (!unfinished.empty()) RETURN_IF_ERROR(finish_fill(volume, root, unfinished));
     ASSIGN_OR_RETURN(bool empty, is_empty(root));
     if (!empty) return {};
     ASSIGN_OR_RETURN(bool nothing, is_empty(from));
@@ -105,36 +118,65 @@ Result<Volumes::Filled> Volumes::Impl::fill_by_replacing(const Volume& volume, B
   return filled;
 }
 
+std::string fill_marker(const std::string& id) {
+  return layout::kFillPrefix + id + layout::kMarkerSuffix;
+}
+
 Result<Volumes::Filled> Volumes::Impl::fill_in_place(const Volume& volume, BorrowedFd root,
                                                      BorrowedFd source) {
   std::string id = random_hex(32);
-  std::string marker = fmt::format("{}/staging/{}{}{}", directories.root, layout::kFillPrefix, id,
-                                   layout::kMarkerSuffix);
   json::Object document;
   document["volume"] = volume.name.str();
   document["volume_id"] = volume.id;
   document["id"] = id;
-  RETURN_IF_ERROR(write_file_atomic(marker, json::serialize(document), 0600, true));
+  std::string text = json::serialize(document);
+  bool direct = false;
+  if (is_fuse(root)) {
+    ASSIGN_OR_RETURN(auto names, names_in(source));
+    document["names"] = json::Array(names.begin(), names.end());
+    std::string with_names = json::serialize(document);
+    direct = json::parse_object(with_names).has_value();  // not where a name isn't UTF-8
+    if (direct) text = std::move(with_names);
+  }
+  RETURN_IF_ERROR(write_file_atomic(fmt::format("{}/staging/{}", directories.root, fill_marker(id)),
+                                    text, 0600, true));
   TreeCopyOptions options;
   // Or they would count for the image.
   if (volume.options.contains("size")) options.sharing = BlockSharing::kNever;
   options.leave_unknown = true;
   options.from_layer = true;
-  auto copied = begin_directory_fill(root, source, id, options);
+  auto copied =
+      direct ? copy_tree(source, root, options) : begin_directory_fill(root, source, id, options);
   if (!copied) {
-    if (auto undone = undo_directory_fill(root, id)) RETURN_IF_ERROR(remove_file(marker));
+    // Somebody made one of the names meanwhile: what is theirs can't be told from ours any more.
+    bool mixed = direct && copied.error().sys_errno == EEXIST;
+    if (!(mixed ? forget_fill(id) : finish_fill(volume, root, id))) {
+      std::lock_guard lock(mutex);
+      entries[volume.name.str()].unfinished_fill = id;
+    }
     return tl::unexpected(std::move(copied).error());
   }
-  RETURN_IF_ERROR(finish_fill(root, id));
+  RETURN_IF_ERROR(direct ? forget_fill(id) : finish_fill(volume, root, id));
   return Filled{true, std::move(copied->refused)};
 }
 
 // Undoes a fill that was being copied, or finishes one that was complete; a
 // second call changes nothing.
-Status Volumes::Impl::finish_fill(BorrowedFd root, const std::string& id) {
-  RETURN_IF_ERROR(finish_directory_fill(root, id));
-  return remove_file(fmt::format("{}/staging/{}{}{}", directories.root, layout::kFillPrefix, id,
-                                 layout::kMarkerSuffix));
+Status Volumes::Impl::finish_fill(const Volume& volume, BorrowedFd root, const std::string& id) {
+  auto text = read_file(fmt::format("{}/staging/{}", directories.root, fill_marker(id)));
+  auto marker = text ? json::parse_object(*text) : Result<json::Object>(json::Object{});
+  if (marker && json::string_or(*marker, "volume_id") == volume.id && marker->contains("names")) {
+    for (const auto& name : json::strings_or_empty(*marker, "names"))
+      RETURN_IF_ERROR(remove_tree(root, name));
+  } else {
+    RETURN_IF_ERROR(finish_directory_fill(root, id));
+  }
+  return forget_fill(id);
+}
+
+Status Volumes::Impl::forget_fill(const std::string& id) {
+  RETURN_IF_ERROR(remove_file(fmt::format("{}/staging/{}", directories.root, fill_marker(id))));
+  return noted(sync_fd(directories.staging, "staging directory"));
 }
 
 }  // namespace holdfast

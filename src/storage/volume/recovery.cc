@@ -20,6 +20,12 @@
 namespace holdfast {
 namespace {
 
+bool has(const std::vector<std::string>& sorted, const std::string& name) {
+  return std::binary_search(sorted.begin(), sorted.end(), name);
+}
+
+}  // namespace
+
 Result<std::vector<std::string>> names_in(BorrowedFd directory) {
   std::vector<std::string> names;
   ASSIGN_OR_RETURN(auto readable, open_directory(directory, ""));
@@ -31,12 +37,6 @@ Result<std::vector<std::string>> names_in(BorrowedFd directory) {
   std::sort(names.begin(), names.end());
   return names;
 }
-
-bool has(const std::vector<std::string>& sorted, const std::string& name) {
-  return std::binary_search(sorted.begin(), sorted.end(), name);
-}
-
-}  // namespace
 
 Result<Volume> read_sidecar(BorrowedFd directory) {
   ASSIGN_OR_RETURN(auto file,
@@ -207,7 +207,7 @@ VolumeEntry* Volumes::Impl::filled_by(const json::Object& marker) {
   auto found = std::find_if(entries.begin(), entries.end(), [&](const auto& entry) {
     return entry.second.volume && entry.second.volume->id == id;
   });
-  if (found == entries.end()) found = entries.find(json::string_or(marker, "volume"));
+  if (found == entries.end() && id.empty()) found = entries.find(json::string_or(marker, "volume"));
   return found != entries.end() && found->second.volume ? &found->second : nullptr;
 }
 

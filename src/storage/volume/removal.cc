@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include "storage/volume/volumes_impl.h"
 
 // Removing volumes, one or those that nobody holds; trash.cc tells where they go.
@@ -29,12 +31,17 @@ Result<VolumePtr> Volumes::Impl::begin_removal(const VolumeName& name) {
 }
 
 void Volumes::Impl::end_removal(const VolumeName& name, bool removed) {
-  std::lock_guard lock(mutex);
-  if (removed)
-    entries.erase(name.str());
-  else
-    entries[name.str()].going = false;
-  measured.notify_all();
+  std::string fill;
+  {
+    std::lock_guard lock(mutex);
+    auto& entry = entries[name.str()];
+    fill = entry.unfinished_fill;
+    entry.going = false;
+    if (removed) entries.erase(name.str());
+    measured.notify_all();
+  }
+  // A marker that stays is swept by the next open().
+  if (removed && !fill.empty()) ::unlinkat(directories.staging.get(), fill_marker(fill).c_str(), 0);
 }
 
 // What begin_removal() began, to its end.

@@ -172,7 +172,8 @@ struct Volumes::Impl {
                       const std::string& unfinished, const HostPathJudge& judge);
   Result<Filled> fill_by_replacing(const Volume& volume, BorrowedFd directory, BorrowedFd source);
   Result<Filled> fill_in_place(const Volume& volume, BorrowedFd root, BorrowedFd source);
-  Status finish_fill(BorrowedFd root, const std::string& id);
+  Status finish_fill(const Volume& volume, BorrowedFd root, const std::string& id);
+  Status forget_fill(const std::string& id);
 
   // recovery.cc
   Status recover();
@@ -201,5 +202,11 @@ std::string join_ids(const std::set<HolderId>& holders);
 // "volume.json" of a volume's own directory. What is written isn't synced.
 Result<Volume> read_sidecar(BorrowedFd directory);
 Result<UniqueFd> write_sidecar(BorrowedFd directory, const Volume& volume);
+
+// recovery.cc. What is in a directory.
+Result<std::vector<std::string>> names_in(BorrowedFd directory);
+
+// populate.cc. In staging/, of a fill in place by that id.
+std::string fill_marker(const std::string& id);
 
 }  // namespace holdfast

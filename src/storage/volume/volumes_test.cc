@@ -539,5 +539,23 @@ TEST_F(PopulateTest, InterruptedFillInPlaceIsUndoneOrFinished) {
   EXPECT_EQ(std::distance(fs::directory_iterator(mountpoint()), fs::directory_iterator()), 2);
 }
 
+TEST_F(PopulateTest, InterruptedFillWithoutRenamesIsUndoneInItsOwnVolumeOnly) {
+  std::string id(32, 'a');
+  auto leave_marker = [&](const std::string& volume_id) {
+    std::ofstream(root_ + "/staging/fill-" + id + ".json") << fmt::format(
+        R"({{"volume":"data","volume_id":"{}","id":"{}","names":["sub"]}})", volume_id, id);
+    ASSERT_TRUE(make_directories(mountpoint() + "/sub/half", 0755));
+    ASSERT_TRUE(make_directories(mountpoint() + "/somebody's", 0755));
+    open();
+    ASSERT_TRUE(volumes_->mount(kData, kHolder));
+    EXPECT_TRUE(fs::is_empty(root_ + "/staging"));
+  };
+  leave_marker(std::string(32, 'e'));  // of a volume that had the name before
+  EXPECT_TRUE(file_exists(mountpoint() + "/sub/half"));
+  leave_marker((*volumes_->get(kData))->id);
+  EXPECT_FALSE(file_exists(mountpoint() + "/sub"));
+  EXPECT_TRUE(file_exists(mountpoint() + "/somebody's"));
+}
+
 }  // namespace
 }  // namespace holdfast
