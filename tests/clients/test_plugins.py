@@ -691,7 +691,8 @@ def test_after_a_reboot_volumes_are_mounted_anew(docker, plugin, engine):
     subprocess.run(["rm", "-rf", engine.exec_root], check=True)
     plugin.forget_calls()
     engine.start()
-    until(lambda: engine.api.container("back")["State"]["Running"], "the container is back")
+    # "Running" is true as well of one that is about to be started again.
+    until(lambda: engine.api.container("back")["State"]["Status"] == "running", "the container is back")
     until(lambda: plugin.mounts("data") == [back], lambda: f"mounted for {plugin.mounts('data')}")
     assert not engine.api.container("gone")["State"]["Running"]
     assert [call["request"]["ID"] for call in plugin.calls("Mount")] == [back]
