@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from client import Client
 from engine import Engine, run
+from fuse import needs_fuse
 from host_state import loops
 from images import Images
 from sftp import Sftp
@@ -177,9 +178,6 @@ def test_overlay(cli, tmp_path):
 
 # Programs: mount.<type>, and what mount.fuse starts
 
-fuse = pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="no FUSE here")
-
-
 @pytest.fixture(scope="module")
 def sftp(tmp_path_factory):
     server = Sftp(tmp_path_factory.mktemp("sshd") / "sftp")
@@ -193,7 +191,7 @@ def sshfs(server, path, more=""):
             f"port={server.port},{keys},StrictHostKeyChecking=accept-new,allow_other,reconnect{more}")
 
 
-@fuse
+@needs_fuse
 @only_holdfast
 def test_sshfs(cli, engine, sftp, tmp_path):
     (tmp_path / "theirs").mkdir()
@@ -225,7 +223,7 @@ def sshfs_processes(path):
     return found
 
 
-@fuse
+@needs_fuse
 @only_holdfast
 def test_a_server_that_went_away_and_came_back(cli, sftp, tmp_path):
     """sshfs was killed: the mount is dead, and made anew for the next container."""
@@ -238,7 +236,7 @@ def test_a_server_that_went_away_and_came_back(cli, sftp, tmp_path):
     assert inside(cli, "remote", "cat /d/file").out == "text"
 
 
-@fuse
+@needs_fuse
 @only_holdfast
 def test_a_program_of_mount_fuse(cli, engine, tmp_path):
     (tmp_path / "file").write_text("text")
@@ -253,7 +251,7 @@ def test_a_program_of_mount_fuse(cli, engine, tmp_path):
     cli.fails("run", "--rm", "-v", "none:/d", "busybox", "true", code=125, says="failed to mount local volume")
 
 
-@fuse
+@needs_fuse
 @only_holdfast
 def test_first_use_behind_fuse_renames_nothing(cli, engine, tmp_path):
     """rclone, which writes behind, loses files that are renamed before it is done with them."""
@@ -286,7 +284,7 @@ def exfat(cli, tmp_path):
     return "fat"
 
 
-@fuse
+@needs_fuse
 @only_holdfast
 def test_filling_a_file_system_that_knows_neither_owners_nor_symlinks(cli, exfat):
     content = ("mkdir -p /data/sub && cd /data && echo one >one && ln one sub/linked && chown 7:9 one && ln -s one link"
@@ -305,7 +303,7 @@ def test_filling_a_file_system_that_knows_neither_owners_nor_symlinks(cli, exfat
     cli("rmi", "filled")
 
 
-@fuse
+@needs_fuse
 @only_holdfast
 @pytest.mark.images("volumeful")
 def test_a_fill_that_fails_leaves_nothing_and_says_how_to_do_without(cli, engine, exfat):
@@ -476,7 +474,7 @@ def silent_server():
         yield server.getsockname()[1]
 
 
-@fuse
+@needs_fuse
 @only_holdfast
 @pytest.mark.parametrize("program", ["docker", "holdfast"])
 def test_a_mount_that_hangs_has_a_deadline_and_blocks_nothing_else(impatient, silent_server, tmp_path, program):
@@ -497,7 +495,7 @@ def test_a_mount_that_hangs_has_a_deadline_and_blocks_nothing_else(impatient, si
     cli("volume", "rm", "hung", "fine")
 
 
-@fuse
+@needs_fuse
 @only_holdfast
 @pytest.mark.parametrize("program", ["docker", "holdfast"])
 def test_a_mounted_server_that_hangs_blocks_its_own_volume_only(impatient, sftp, tmp_path, program):

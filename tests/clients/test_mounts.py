@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import fuse
 import probe
 from probe import through_api
 
@@ -322,9 +323,12 @@ def test_subpath_of_a_volume(cli, api):
 
 @pytest.mark.holdfast_only("dockerd fills no bind")
 @pytest.mark.images("volumeful")
-def test_copy_fills_an_empty_bind_once(cli, api, tmp_path):
+@pytest.mark.parametrize("behind", fuse.BEHIND)
+def test_copy_fills_an_empty_bind_once(cli, api, tmp_path, behind, request):
     folder = tmp_path / "empty"
     folder.mkdir()
+    if behind == "fuse":
+        fuse.put_behind_fuse(folder, request)
     assert "as expected" in cli("run", "--rm", "-v", f"{folder}:/data:copy", "volumeful").out
     assert oct(folder.stat().st_mode & 0o7777) == "0o751" and folder.stat().st_uid == 1234
     for entry in folder.iterdir():

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 from engine import Engine
+from fuse import needs_fuse
 from images import Images
 from sftp import Sftp, free_port, listens
 from waiting import until
 
 pytestmark = [
     pytest.mark.holdfast_only("its plugin directories can't be chosen"),
-    pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="no FUSE here"),
+    needs_fuse,
 ]
 
 

@@ -7,9 +7,8 @@ uses it next finds all of it; and nothing is left of the attempt.
 import http.client
 import os
 import shutil
-import subprocess
-from pathlib import Path
 
+import fuse
 import pytest
 from crash_points import killed_before
 from engine import KIND, Engine
@@ -20,8 +19,6 @@ pytestmark = [
     pytest.mark.skipif(KIND == "dockerd", reason="dockerd does not promise this"),
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace makes the crashes"),
 ]
-
-fuse = pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="no FUSE here")
 
 # Of each group every call, or every fifth: strace counts the calls of each thread.
 CALLS = {"copying": ("mkdirat,linkat,symlinkat,mknodat,fchownat,utimensat", 5),
@@ -117,14 +114,12 @@ def test_renamed_into_place(own, group):
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("group", CALLS)
-@pytest.mark.parametrize("behind", ["directory", pytest.param("fuse", marks=fuse)])
+@pytest.mark.parametrize("behind", fuse.BEHIND)
 def test_filled_in_place(own, behind, group, tmp_path, request):
     files = tmp_path / "files"
     files.mkdir()
     if behind == "fuse":
-        (tmp_path / "below").mkdir()
-        subprocess.run(["bindfs", tmp_path / "below", files], check=True)
-        request.addfinalizer(lambda: subprocess.run(["umount", "-l", files], check=True))
+        fuse.put_behind_fuse(files, request)
     options = {"type": "none", "o": "bind", "device": str(files)}
     empty(own, files, options)
     assert create_container(own.api)

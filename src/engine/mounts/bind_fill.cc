@@ -29,13 +29,17 @@ Result<CopyRefusals> BindFill::fill(Store& store, BorrowedFd directory, const st
   ASSIGN_OR_RETURN(bool empty, is_empty(directory));
   ASSIGN_OR_RETURN(bool nothing, is_empty(content));
   if (!empty || nothing) return CopyRefusals{};
+  TreeCopyOptions options;
+  options.leave_unknown = true;
+  options.from_layer = true;
+  if (is_behind_fuse(directory)) {
+    ASSIGN_OR_RETURN(auto totals, fill_directly(directory, content, options));
+    return std::move(totals.refused);
+  }
   std::string id = random_hex(32);
   std::string key = std::string(kPrefix) + id;
   RETURN_IF_ERROR(store.put(RecordKind::kIntent, key,
                             json::serialize(json::Object{{"Path", path}, {"Fill", id}})));
-  TreeCopyOptions options;
-  options.leave_unknown = true;
-  options.from_layer = true;
   auto copied = begin_directory_fill(directory, content, id, options);
   auto ended = copied ? finish_directory_fill(directory, id) : undo_directory_fill(directory, id);
   // What could not be ended now is ended at the next start.

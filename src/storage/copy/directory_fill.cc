@@ -1,8 +1,10 @@
 #include "storage/copy/directory_fill.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -85,6 +87,19 @@ Status finish_directory_fill(BorrowedFd root, const std::string& id) {
   timespec times[] = {status.st_atim, status.st_mtim};
   if (::futimens(target.get(), times) != 0) return fail_errno("set times of volume root");
   return sync_root(target);
+}
+
+bool is_behind_fuse(BorrowedFd directory) {
+  struct statfs status = {};
+  return ::fstatfs(directory.get(), &status) == 0 && status.f_type == FUSE_SUPER_MAGIC;
+}
+
+Result<TreeCopyTotals> fill_directly(BorrowedFd root, BorrowedFd source,
+                                     const TreeCopyOptions& options) {
+  ASSIGN_OR_RETURN(auto target, open_directory(root, ""));
+  ASSIGN_OR_RETURN(auto totals, copy_tree(source, target, options));
+  if (::syncfs(target.get()) != 0) return fail_errno("sync file system");
+  return totals;
 }
 
 }  // namespace holdfast

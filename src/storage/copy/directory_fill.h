@@ -27,4 +27,13 @@ Status undo_directory_fill(BorrowedFd root, const std::string& id);
 // only the root's time is lost where a crash came among the moves.
 Status finish_directory_fill(BorrowedFd root, const std::string& id);
 
+// Whether `directory` is behind FUSE. Programs that write behind (rclone) lose files whose names
+// change before they are done with them, so that the above is nothing for it.
+bool is_behind_fuse(BorrowedFd directory);
+
+// Copies the content of `source` to where it belongs in `root`, which takes the owner, mode and
+// attributes of `source`, and syncs it. What a failure leaves is the caller's.
+Result<TreeCopyTotals> fill_directly(BorrowedFd root, BorrowedFd source,
+                                     const TreeCopyOptions& options = {});
+
 }  // namespace holdfast

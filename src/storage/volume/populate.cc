@@ -1,8 +1,6 @@
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 
 #include <cerrno>
 
@@ -27,17 +25,11 @@
 // staging/fill-<id>.json, written first, tells open() of it; the next
 // populate() or mount() undoes or finishes it.
 //
-// Behind FUSE nothing is renamed: programs that write behind lose files whose
-// names change before they are done with them. There all is copied to where it
-// belongs, and the marker lists what must go where that was cut short. It must
-// not come back once the volume is in use: its removal is synced.
+// Behind FUSE nothing is renamed: all is copied to where it belongs, and the
+// marker lists what must go where that was cut short. It must not come back
+// once the volume is in use: its removal is synced.
 namespace holdfast {
 namespace {
-
-bool is_fuse(BorrowedFd root) {
-  struct statfs status = {};
-  return ::fstatfs(root.get(), &status) == 0 && status.f_type == FUSE_SUPER_MAGIC;
-}
 
 Status sync_file_system(BorrowedFd fd) {
   if (::syncfs(fd.get()) != 0) return fail_errno("sync file system");
@@ -122,16 +114,16 @@ std::string fill_marker(const std::string& id) {
   return layout::kFillPrefix + id + layout::kMarkerSuffix;
 }
 
-Result<Volumes::Filled> Volumes::Impl::fill_in_place(const Volume& volume, BorrowedFd root,
-                                                     BorrowedFd source) {
-  std::string id = random_hex(32);
+// Writes the marker. True: the content is to be copied to where it belongs.
+Result<bool> Volumes::Impl::mark_fill(const Volume& volume, BorrowedFd root, BorrowedFd source,
+                                      const std::string& id) {
   json::Object document;
   document["volume"] = volume.name.str();
   document["volume_id"] = volume.id;
   document["id"] = id;
   std::string text = json::serialize(document);
   bool direct = false;
-  if (is_fuse(root)) {
+  if (is_behind_fuse(root)) {
     ASSIGN_OR_RETURN(auto names, names_in(source));
     document["names"] = json::Array(names.begin(), names.end());
     std::string with_names = json::serialize(document);
@@ -140,13 +132,20 @@ Result<Volumes::Filled> Volumes::Impl::fill_in_place(const Volume& volume, Borro
   }
   RETURN_IF_ERROR(write_file_atomic(fmt::format("{}/staging/{}", directories.root, fill_marker(id)),
                                     text, 0600, true));
+  return direct;
+}
+
+Result<Volumes::Filled> Volumes::Impl::fill_in_place(const Volume& volume, BorrowedFd root,
+                                                     BorrowedFd source) {
+  std::string id = random_hex(32);
+  ASSIGN_OR_RETURN(bool direct, mark_fill(volume, root, source, id));
   TreeCopyOptions options;
   // Or they would count for the image.
   if (volume.options.contains("size")) options.sharing = BlockSharing::kNever;
   options.leave_unknown = true;
   options.from_layer = true;
-  auto copied =
-      direct ? copy_tree(source, root, options) : begin_directory_fill(root, source, id, options);
+  auto copied = direct ? fill_directly(root, source, options)
+                       : begin_directory_fill(root, source, id, options);
   if (!copied) {
     // Somebody made one of the names meanwhile: what is theirs can't be told from ours any more.
     bool mixed = direct && copied.error().sys_errno == EEXIST;

@@ -172,6 +172,8 @@ struct Volumes::Impl {
                       const std::string& unfinished, const HostPathJudge& judge);
   Result<Filled> fill_by_replacing(const Volume& volume, BorrowedFd directory, BorrowedFd source);
   Result<Filled> fill_in_place(const Volume& volume, BorrowedFd root, BorrowedFd source);
+  Result<bool> mark_fill(const Volume& volume, BorrowedFd root, BorrowedFd source,
+                         const std::string& id);
   Status finish_fill(const Volume& volume, BorrowedFd root, const std::string& id);
   Status forget_fill(const std::string& id);
 
