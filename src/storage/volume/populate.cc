@@ -146,16 +146,17 @@ Result<Volumes::Filled> Volumes::Impl::fill_in_place(const Volume& volume, Borro
   options.from_layer = true;
   auto copied = direct ? fill_directly(root, source, options)
                        : begin_directory_fill(root, source, id, options);
-  if (!copied) {
-    // Somebody made one of the names meanwhile: what is theirs can't be told from ours any more.
-    bool mixed = direct && copied.error().sys_errno == EEXIST;
-    if (!(mixed ? forget_fill(id) : finish_fill(volume, root, id))) {
-      std::lock_guard lock(mutex);
-      entries[volume.name.str()].unfinished_fill = id;
-    }
-    return tl::unexpected(std::move(copied).error());
+  // Where somebody made one of the names meanwhile, what is theirs can't be told from ours any
+  // more.
+  bool stays = direct && (copied || copied.error().sys_errno == EEXIST);
+  auto ended = stays ? forget_fill(id) : finish_fill(volume, root, id);
+  // Or it would be used with its marker still there, and undone when it is in use.
+  if (!ended) {
+    std::lock_guard lock(mutex);
+    entries[volume.name.str()].unfinished_fill = id;
   }
-  RETURN_IF_ERROR(direct ? forget_fill(id) : finish_fill(volume, root, id));
+  if (!copied) return tl::unexpected(std::move(copied).error());
+  RETURN_IF_ERROR(std::move(ended));
   return Filled{true, std::move(copied->refused)};
 }
 
